@@ -1,0 +1,106 @@
+# Nothing is installed outside this folder, and a second run costs no set-up: stamp files remember it.
+# Every path is relative, so the path of a checkout may hold spaces.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check format lint types bench lock floor wheels clean
+
+# uv brings its own list of authorities; behind a company's proxy only the system's knows the proxy.
+export UV_SYSTEM_CERTS ?= 1
+
+# A uv that doesn't know --system-certs is too old for dependency groups as well.
+UV := $(shell uv pip install --help 2>/dev/null | grep -q -e --system-certs && command -v uv || echo .uv/bin/uv)
+PRIVATE_UV := $(filter .uv/bin/uv,$(UV))
+
+PROJECTS := pyproject.toml integrations/langchain/pyproject.toml integrations/llamaindex/pyproject.toml
+EDITABLE := -e integrations/langchain -e integrations/llamaindex
+INSTALL = "$(UV)" pip install --quiet --constraint $(or $(PINS),constraints.txt) --build-constraint constraints.txt
+COMPILE := "$(UV)" pip compile --quiet --all-extras --no-header --no-annotate --no-emit-package promptwire \
+	--no-emit-package langchain-promptwire --no-emit-package llama-index-llms-promptwire $(PROJECTS)
+RUN := .venv/bin/python -m
+JOBS ?= 0
+
+# PYTHON=... chooses another one.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$name" -c 'import sys; sys.version_info < (3, 11) and sys.exit(1); print(sys.executable)' 2>/dev/null && break; \
+	done)
+
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/.ready ## the three packages, editable, with all development tools, in .venv
+
+# A development set-up that is there already serves the demo as well.
+DEMO := $(if $(wildcard .venv/.ready),.venv,.venv-demo)
+
+demo: $(DEMO)/.ready ## the packages at work, on fake servers of their own; installs run-time dependencies only
+	@$(DEMO)/bin/python examples/demo.py $(ARGS)
+
+test: .venv/.ready ## the tests of the three packages; ARGS="-k cache" goes to pytest
+	@$(RUN) pytest --quiet -n $(JOBS) $(ARGS)
+
+check: lint types ## format, lint, types, and the tests with their coverage
+	@$(RUN) pytest --quiet -n $(JOBS) --cov $(ARGS)
+
+format: .venv/.ready ## rewrites the code in the house's format
+	@$(RUN) ruff format --quiet . && $(RUN) ruff check --quiet --fix .
+
+lint: .venv/.ready ## format and lint, changing nothing
+	@$(RUN) ruff format --check . && $(RUN) ruff check .
+
+# One mypy run a package: test files of different packages share their names.
+types: .venv/.ready ## mypy and pyright
+	@$(RUN) mypy src tests conftest.py .ci/smoke.py $(wildcard examples benchmarks)
+	@$(RUN) mypy integrations/langchain
+	@$(RUN) mypy integrations/llamaindex
+	@$(RUN) pyright
+
+bench: .venv/.ready ## the benchmarks, one after the other
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; .venv/bin/python "$$script"; done
+
+lock: $(PRIVATE_UV) ## constraints.txt anew, from the newest versions allowed
+	@$(COMPILE) --universal --python-version 3.11 --group dev --upgrade --output-file constraints.txt > /dev/null
+
+floor: .venv-floor/.ready ## the tests on the lowest direct versions that the packages allow
+	@.venv-floor/bin/python -m pytest --quiet -n $(JOBS) $(ARGS)
+
+wheels: $(PRIVATE_UV) ## builds wheels and sdists into dist/, and tries them outside this folder
+	@rm -rf dist && "$(UV)" build --quiet --all-packages --build-constraint constraints.txt
+	@UV="$(UV)" PYTHON="$(PYTHON)" bash .ci/wheels
+
+clean: ## removes what the other commands made, but for .uv
+	@rm -rf .venv .venv-demo .venv-floor dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# The authorities are Python's, that is, the system's: an old pip brings its own list, too.
+.uv/bin/uv:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it by PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -m venv .uv
+	@PIP_CERT="$${PIP_CERT:-$$("$(PYTHON)" -c \
+		'import ssl; paths = ssl.get_default_verify_paths(); print(paths.cafile or paths.capath or "")')}" \
+		.uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.venv/.ready: .venv/bin/python constraints.txt $(PROJECTS)
+	@$(INSTALL) --python $< --group dev -e '.[cli]' $(EDITABLE)
+	@touch $@
+
+.venv-demo/.ready: .venv-demo/bin/python constraints.txt $(PROJECTS)
+	@$(INSTALL) --python $< -e . $(EDITABLE)
+	@touch $@
+
+.venv-floor/.ready: .venv-floor/bin/python .venv-floor/pins.txt
+	@$(INSTALL) --python $< --group test -e '.[cli]' $(EDITABLE)
+	@touch $@
+
+.venv-floor/.ready: PINS = .venv-floor/pins.txt
+
+# An output file's pins are preferences: all but the lowest versions and what they forbid stays as in constraints.txt.
+.venv-floor/pins.txt: .venv-floor/bin/python constraints.txt $(PROJECTS)
+	@$(COMPILE) --no-deps --resolution lowest-direct --output-file .venv-floor/lowest.txt > /dev/null
+	@cp constraints.txt $@
+	@$(COMPILE) --universal --python-version 3.11 --group test --constraint .venv-floor/lowest.txt \
+		--output-file $@ > /dev/null
+
+# Kept when it is there: to make it anew, `make clean`.
+.venv/bin/python .venv-demo/bin/python .venv-floor/bin/python: | $(PRIVATE_UV)
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it by PYTHON=..." >&2; exit 1; }
+	@"$(UV)" venv --quiet --python "$(PYTHON)" $(@:/bin/python=)
