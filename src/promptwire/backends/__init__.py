@@ -1,0 +1,91 @@
+"""Backends: where prompts live. One file each, found by name, imported when first used."""
+
+import importlib
+import os
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Protocol
+
+from promptwire.backends.http import Http
+from promptwire.errors import ConfigurationError
+from promptwire.params import nearest
+from promptwire.prompts import Prompt, PromptRef
+
+ENTRY_POINTS = "promptwire.backends"
+
+BUILT_IN = {
+    "files": "promptwire.backends.files:FilesBackend",
+    "langfuse": "promptwire.backends.langfuse:LangfuseBackend",
+    "memory": "promptwire.backends.memory:MemoryBackend",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSummary:
+    """What a listing tells of a prompt, without its text."""
+
+    id: str
+    versions: tuple[int | str, ...] = ()
+    labels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+class Backend(Protocol):
+    """Plain blocking code, called on a thread of its own; may use ``http`` or any SDK.
+
+    ``identity`` tells host and credentials apart without holding a secret: with ``name`` it keys caches and
+    circuits.
+    """
+
+    name: str
+    identity: Hashable
+    options: ClassVar[Mapping[str, str]]
+    """Keywords of ``completion()`` that configure it, to those of its constructor."""
+
+    @property
+    def default_label(self) -> str | None:
+        """What is meant where neither label nor version is given."""
+        ...
+
+    @property
+    def stamp(self) -> Callable[[PromptRef], Hashable] | None:
+        """Tells at next to no cost whether what was fetched still holds; ``None`` leaves that to the TTL."""
+        ...
+
+    def fetch(self, ref: PromptRef, http: Http) -> Prompt:
+        """The prompt, or ``PromptNotFoundError``; errors of ``http`` pass through."""
+        ...
+
+    def list(self, http: Http) -> Sequence[PromptSummary]:
+        """All prompts, ordered by id."""
+        ...
+
+
+@cache
+def known_backends() -> frozenset[str]:
+    """The names of all backends, built in and registered as entry points."""
+    return frozenset(BUILT_IN) | {point.name for point in entry_points(group=ENTRY_POINTS)}
+
+
+def backend_class(name: str) -> Any:
+    """The class of a backend, or ``ConfigurationError`` that lists the known ones."""
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    for point in entry_points(group=ENTRY_POINTS, name=name):
+        return point.load()
+    known = sorted(known_backends())
+    raise ConfigurationError(f"there is no backend {name!r}{nearest(name, known)}; known are {', '.join(known)}")
+
+
+def open_backend(name: str, **options: object) -> Backend:
+    """A backend, configured by ``options`` and the environment."""
+    opened: Backend = backend_class(name)(**options)
+    return opened
+
+
+def default_backend_name() -> str:
+    """What ``PROMPTWIRE_BACKEND`` says, or ``files``."""
+    return os.environ.get("PROMPTWIRE_BACKEND") or "files"

@@ -1,0 +1,104 @@
+"""The memory cache: one slot per prompt and selector, bounded, read without a lock."""
+
+import threading
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+from promptwire.errors import PromptwireError
+from promptwire.prompts import Prompt, PromptRef
+from promptwire.workers import rebuild_after_fork
+
+if TYPE_CHECKING:
+    from promptwire.backends import Backend
+    from promptwire.fetching import Flight
+
+NEVER = float("-inf")
+
+
+class Slot:
+    """What is known of one prompt: the last good answer, and the last failure while it is believed.
+
+    Times are monotonic. Readers take no lock: each field is replaced whole.
+    """
+
+    __slots__ = (
+        "backend", "error", "etags", "fetched_at", "flight", "fresh_until", "outage", "prompt",
+        "ref", "retry_at", "source", "stamp", "used",
+    )  # fmt: skip
+
+    def __init__(self, backend: "Backend", ref: PromptRef) -> None:
+        self.backend = backend
+        self.ref = ref
+        self.source = (backend.name, backend.identity)
+        self.prompt: Prompt | None = None
+        self.fetched_at = self.fresh_until = self.retry_at = self.used = NEVER
+        self.etags: dict[str, str] = {}
+        self.stamp: Hashable = None
+        self.error: PromptwireError | None = None
+        self.flight: Flight[Prompt] | None = None
+        self.outage = False
+
+    @property
+    def where(self) -> str:
+        """How error messages name this prompt."""
+        ref = self.ref
+        selector = f" (version {ref.version})" if ref.version is not None else f" (label {ref.label!r})"
+        return f"{self.backend.name} prompt {ref.id!r}{selector if ref.version or ref.label else ''}"
+
+    def keep(self, prompt: Prompt, etags: dict[str, str], now: float, ttl: float) -> None:
+        """A good answer has come."""
+        self.etags = etags
+        self.error = None
+        self.outage = False
+        self.fetched_at = now
+        self.prompt = prompt
+        # What can be told at no cost to hold (a file's mtime) is asked each time.
+        self.fresh_until = now + ttl if self.backend.stamp is None else NEVER
+
+    def expire(self) -> None:
+        """Forget how fresh it is, its failure, and a fetch under way: the next call asks the backend."""
+        self.fetched_at = self.fresh_until = self.retry_at = NEVER
+        self.error = self.flight = self.stamp = None
+
+
+class PromptCache:
+    """At most ``limit`` slots; past it the tenth that was used longest ago goes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = max(limit, 1)
+        self._slots: dict[Hashable, Slot] = {}
+        self.reset()
+        rebuild_after_fork(self)
+
+    def reset(self) -> None:
+        """A lock of our own, whatever state a forked parent's was in."""
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def slot(self, backend: "Backend", ref: PromptRef, now: float) -> Slot:
+        """The slot for a prompt; made if there is none."""
+        key = (backend.name, backend.identity, ref)
+        found = self._slots.get(key)
+        if found is None:
+            with self._lock:
+                found = self._slots.setdefault(key, Slot(backend, ref))
+                found.used = now
+                if len(self._slots) > self._limit:
+                    self._evict()
+        return found
+
+    def _evict(self) -> None:
+        by_age = sorted(self._slots, key=lambda key: self._slots[key].used)
+        for key in by_age[: max(1, self._limit // 10)]:
+            self._slots.pop(key).fresh_until = NEVER
+
+    def select(self, prompt_id: str | None = None, backend: "Backend | None" = None) -> list[Slot]:
+        """The slots of a prompt, of a backend, or all."""
+        return [
+            slot
+            for slot in list(self._slots.values())
+            if (prompt_id is None or slot.ref.id == prompt_id)
+            and (backend is None or slot.source == (backend.name, backend.identity))
+        ]

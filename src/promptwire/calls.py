@@ -1,0 +1,108 @@
+"""What every front door does with a managed prompt: which one, with which variables, among which messages."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from promptwire import log
+from promptwire.ambient import ambient_variables
+from promptwire.backends import Backend
+from promptwire.compose import MODES, Turn, compose, take_question
+from promptwire.errors import ConfigurationError
+from promptwire.params import merge_variables
+from promptwire.prompts import RenderedPrompt
+from promptwire.resolver import FindOptions, Resolver
+from promptwire.search import Fallback, Found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptCall:
+    """A managed prompt as one call names it: ``variables`` rank below the ambient ones, ``overrides`` above."""
+
+    prompt_id: str
+    variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    overrides: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    backend: str | Backend | None = None
+    label: str | None = None
+    version: int | str | None = None
+    message_mode: str = "auto"
+    messages_placeholder: str | None = None
+    input_variable: str | None = None
+    text_role: str = "user"
+    missing: str | None = None
+    fallback: Fallback = None
+
+    def __post_init__(self) -> None:
+        for name in ("variables", "overrides"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ConfigurationError(f"prompt {self.prompt_id!r}: prompt_variables is a mapping of names to values")
+        if self.message_mode not in MODES:
+            raise ConfigurationError(f"message_mode is one of {', '.join(MODES)}, not {self.message_mode!r}")
+        if self.missing not in {None, "error", "keep"}:
+            raise ConfigurationError(f"missing is 'error' or 'keep', not {self.missing!r}")
+
+    def options(self) -> FindOptions:
+        """What a resolver's ``find`` is to be asked."""
+        return {
+            "backend": self.backend,
+            "label": self.label,
+            "version": self.version,
+            "fallback": self.fallback,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The messages to send: prompt dicts and the caller's own objects, in order; and the prompt they came from."""
+
+    messages: list[object]
+    rendered: RenderedPrompt
+
+
+def make_ready(
+    call: PromptCall, found: Found, turns: Sequence[Turn], resolver: Resolver, *, level: int = logging.DEBUG
+) -> Ready:
+    """Render the prompt and compose it with the caller's messages.
+
+    ``level`` is for the note that ``auto`` left some of the caller's text out, made once per prompt and resolver.
+    """
+    prompt, source = found
+    variables = merge_variables(call.variables, ambient_variables(), call.overrides)
+    question = None
+    if call.input_variable is not None:
+        question, turns = take_question(turns)
+        if question is not None:
+            variables[call.input_variable] = question
+    missing = call.missing or resolver.missing
+    rendered = prompt.render(variables, missing=missing, text_role=call.text_role, source=source)
+    composed = compose(
+        rendered.items,
+        turns,
+        mode=call.message_mode,
+        slot=call.messages_placeholder,
+        question_taken=question is not None,
+        where=prompt.where,
+        keep=missing == "keep",
+    )
+    if composed.dropped and resolver.first_time((prompt.backend, prompt.id)):
+        log.logger.log(
+            level,
+            "%s stands for the caller's messages, and some of their text was left out. To keep it: "
+            "message_mode='prepend', input_variable=, or for a text prompt text_role='system'; "
+            "message_mode='replace' says it is meant.",
+            prompt.where,
+        )
+    return Ready(composed.messages, rendered)
+
+
+def turn(message: Mapping[str, Any]) -> Turn:
+    """An OpenAI message dict as ``compose`` sees it."""
+    if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+        raise ConfigurationError("messages is a list of dicts with a role and a content")
+    return Turn(
+        role=message["role"],
+        content=message.get("content"),
+        item=message,
+        calls_tools=bool(message.get("tool_calls") or message.get("function_call")),
+    )

@@ -1,0 +1,37 @@
+"""The command line."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="promptwire")
+def main() -> None:
+    """Prompts that a team manages elsewhere, by their prompt_id."""
+
+
+@main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def demo(arguments: tuple[str, ...]) -> None:
+    """Watch one prompt drive three front doors, change, and survive an outage (--help for its options)."""
+    script = _examples() / "demo.py"
+    before, sys.argv = sys.argv, ["promptwire demo", *arguments]
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    except ImportError as error:
+        raise click.ClickException(
+            f"the demo needs both integrations, and {error.name} is missing: "
+            "pip install langchain-promptwire llama-index-llms-promptwire"
+        ) from error
+    finally:
+        sys.argv = before
+
+
+def _examples() -> Path:
+    """In a wheel the examples lie in the package, in a checkout at its root."""
+    package = Path(__file__).parent
+    inside = package / "examples"
+    return inside if inside.is_dir() else package.parents[1] / "examples"

@@ -1,0 +1,86 @@
+"""Every error that Promptwire raises.
+
+PromptwireError
+├── ConfigurationError        missing key, unknown backend, extra not installed
+├── PromptNotFoundError       id / version / label does not exist
+├── MissingVariablesError     .missing
+├── TemplateError             the template is broken, or exceeded its bounds
+├── PromptConfigError         the prompt's config is unusable
+├── BackendError              .status_code, .retryable
+│   ├── BackendAuthError
+│   └── BackendUnavailableError   timeouts, refused, 5xx, 429, open circuit
+└── GatewayError              .status_code, .body: the model provider's answer
+
+No class derives from ``ValueError`` or ``TypeError``: LlamaIndex's response synthesizers
+catch those two and answer "Empty Response" in their place.
+Messages name the backend, the prompt id, what happened and what to do. They never hold a
+secret, a header or a variable's value.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Self
+
+
+class PromptwireError(Exception):
+    """The base of every error raised by Promptwire."""
+
+    def again(self) -> Self:
+        """A copy to raise to one more caller, so that tracebacks never mix."""
+        twin = copy.copy(self)
+        twin.__cause__ = self.__cause__
+        twin.__suppress_context__ = True
+        return twin
+
+
+class ConfigurationError(PromptwireError):
+    """The caller's arguments or environment don't allow the call; nothing was sent."""
+
+
+class PromptNotFoundError(PromptwireError):
+    """The backend has no prompt of that id, version or label."""
+
+
+class MissingVariablesError(PromptwireError):
+    """Variables or placeholders that the prompt needs were not given; ``missing`` names them all."""
+
+    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
+
+
+class TemplateError(PromptwireError):
+    """The prompt's template is broken, or exceeded the bounds set for it."""
+
+
+class PromptConfigError(PromptwireError):
+    """The prompt's config is unusable: a value of the wrong type, or an impossible model."""
+
+
+class BackendError(PromptwireError):
+    """The backend's answer can't be used."""
+
+    def __init__(
+        self, message: str, *, status_code: int | None = None, retryable: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class BackendAuthError(BackendError):
+    """The backend refused the credentials (401, 403)."""
+
+
+class BackendUnavailableError(BackendError):
+    """No usable answer came in time: refused, timed out, 408, 429, 5xx, or an open circuit."""
+
+
+class GatewayError(PromptwireError):
+    """The model provider refused, failed or broke off; ``body`` is its answer as text, keys masked."""
+
+    def __init__(self, message: str, *, status_code: int | None = None, body: str | None = None) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.body = body

@@ -1,0 +1,204 @@
+"""Fetching: single flight per prompt, one total deadline, retries, and a circuit per host and per prompt."""
+
+import asyncio
+import contextlib
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any, Generic, TypeVar
+
+from promptwire.backends import Backend, PromptSummary
+from promptwire.backends.http import Http, NotModifiedError
+from promptwire.cache import Slot
+from promptwire.errors import BackendError, BackendUnavailableError, PromptNotFoundError, PromptwireError
+from promptwire.prompts import Prompt
+from promptwire.workers import Workers, rebuild_after_fork
+
+T = TypeVar("T")
+
+RETRY_PAUSES = (0.1, 0.4)
+OPEN_SECONDS = 10.0
+NEGATIVE_SECONDS = 5.0
+MAX_CIRCUITS = 1000
+
+
+class Flight(Generic[T]):
+    """One fetch under way, and everybody who waits for it. ``deadline`` is monotonic, and the latest waiter's."""
+
+    __slots__ = ("_done", "deadline", "pid")
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.pid = os.getpid()
+        self._done: Future[T | PromptwireError] = Future()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it can still land; a parent's flight never lands in a forked child."""
+        return not self._done.done() and self.pid == os.getpid()
+
+    @property
+    def outcome(self) -> T | PromptwireError | None:
+        """What was fetched, the error, or ``None`` while it is under way."""
+        return self._done.result() if self._done.done() else None
+
+    def settle(self, outcome: T | PromptwireError) -> None:
+        """Wake the waiters; only the first outcome counts."""
+        with contextlib.suppress(Exception):  # concurrent.futures.InvalidStateError: somebody was first
+            self._done.set_result(outcome)
+
+    def wait(self, deadline: float) -> None:
+        """Block until it has landed, or ``deadline``."""
+        with contextlib.suppress(FutureTimeoutError):
+            self._done.result(max(deadline - time.monotonic(), 0))
+
+    async def await_(self, deadline: float) -> None:
+        """Await the landing, or ``deadline``; a cancelled waiter cancels nobody else."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+
+        def wake(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # that loop has closed in the meantime
+                loop.call_soon_threadsafe(_wake, waiter)
+
+        self._done.add_done_callback(wake)
+        await asyncio.wait((waiter,), timeout=max(deadline - time.monotonic(), 0))
+
+
+class Fetcher:
+    """Runs backends' fetches on daemon threads, and remembers what failed and until when that is believed."""
+
+    def __init__(self, *, cache_ttl: float, timeout: float) -> None:
+        self._ttl = cache_ttl
+        self._timeout = timeout
+        self._workers = Workers()
+        self._circuits: dict[Hashable, tuple[float, PromptwireError]] = {}
+        self.reset()
+        rebuild_after_fork(self)
+
+    def reset(self) -> None:
+        """A lock of our own, whatever state a forked parent's was in."""
+        self._lock = threading.Lock()
+
+    def start(self, slot: Slot, now: float, deadline: float) -> Flight[Prompt]:
+        """The flight for a slot: the one under way, kept up as long as ``deadline``, or a new one."""
+        with self._lock:
+            flight = slot.flight
+            if flight is not None and flight.under_way:
+                flight.deadline = max(flight.deadline, deadline)
+                return flight
+            slot.flight = flight = Flight(max(deadline, now + self._timeout))
+        self._workers.submit(slot.source, lambda: self._run(slot, flight))
+        return flight
+
+    def verdict(self, slot: Slot, now: float) -> tuple[PromptwireError | None, bool]:
+        """The error that stands for a slot, if any, and whether this caller is the one to probe.
+
+        An open circuit answers ``(error, False)``; once its time is up the first caller gets ``(error, True)``.
+        """
+        if slot.error is not None:
+            return slot.error, now >= slot.retry_at
+        with self._lock:
+            until, error = self._circuits.get(slot.source, (0.0, None))
+            if error is not None and now >= until:
+                self._circuits[slot.source] = (now + self._timeout, error)
+                return error, True
+        return error, False
+
+    def expire(self, slot: Slot, flight: Flight[Prompt], seconds: float) -> PromptwireError:
+        """What a waiter is told whose time is up; a flight at its own deadline has failed for everybody."""
+        error = BackendUnavailableError(
+            f"{slot.where}: no answer within {seconds:.3g} s. Check that the server is up, or give a longer timeout.",
+            retryable=True,
+        )
+        if time.monotonic() >= flight.deadline:
+            self._failed(slot, flight, error)
+        return error
+
+    def listing(self, backend: Backend, deadline: float) -> Flight[Sequence[PromptSummary]]:
+        """A flight for a backend's listing, which is not cached."""
+        flight: Flight[Sequence[PromptSummary]] = Flight(deadline)
+        where = f"{backend.name} prompts"
+
+        def work() -> None:
+            try:
+                flight.settle(self._attempt(backend.list, Http(where, lambda: flight.deadline), flight))
+            except PromptwireError as error:
+                flight.settle(error)
+
+        self._workers.submit((backend.name, backend.identity), work)
+        return flight
+
+    def _run(self, slot: Slot, flight: Flight[Prompt]) -> None:
+        """In a worker thread; must not raise."""
+        known = slot.prompt
+        http = Http(slot.where, lambda: flight.deadline, slot.etags if known else None)
+        try:
+            prompt = self._attempt(lambda http: slot.backend.fetch(slot.ref, http), http, flight)
+        except NotModifiedError:
+            self._landed(slot, flight, known, slot.etags)  # type: ignore[arg-type]
+        except PromptwireError as error:
+            self._failed(slot, flight, error)
+        else:
+            self._landed(slot, flight, prompt, http.etags)
+
+    def _attempt(self, fetch: Callable[[Http], T], http: Http, flight: Flight[T]) -> T:
+        """Fetch, and again where it may help, all before the flight's deadline."""
+        for pause in (*RETRY_PAUSES, None):
+            try:
+                return fetch(http)
+            except (PromptwireError, NotModifiedError) as error:
+                if pause is None or not self._may_retry(error, pause, flight):
+                    raise
+            except BaseException as error:  # a third party's backend may raise anything
+                raise BackendError(f"{http.where}: the backend raised {type(error).__name__}") from error
+        raise AssertionError  # pragma: no cover - the last pause is None
+
+    def _may_retry(self, error: Exception, pause: float, flight: Flight[Any]) -> bool:
+        """Wait before the next attempt, if one makes sense in the time that remains."""
+        if not isinstance(error, BackendError) or not error.retryable:
+            return False
+        wait = pause * random.uniform(0.5, 1.5) if error.retry_after is None else error.retry_after  # noqa: S311
+        if time.monotonic() + wait >= flight.deadline:
+            return False
+        time.sleep(wait)
+        return True
+
+    def _landed(self, slot: Slot, flight: Flight[Prompt], prompt: Prompt, etags: dict[str, str]) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._circuits.pop(slot.source, None)
+            if slot.flight is flight:  # else the slot was invalidated: this answer may be older than that
+                slot.keep(prompt, etags, now, self._ttl)
+        flight.settle(prompt)
+
+    def _failed(self, slot: Slot, flight: Flight[Prompt], error: PromptwireError) -> None:
+        now = time.monotonic()
+        with self._lock:
+            if slot.flight is flight and flight.under_way:
+                self._remember(slot, error, now)
+        flight.settle(error)
+
+    def _remember(self, slot: Slot, error: PromptwireError, now: float) -> None:
+        """A host that can't be reached is cut off whole; any other failure is its prompt's alone."""
+        if isinstance(error, BackendUnavailableError) and error.status_code is None:
+            if len(self._circuits) >= MAX_CIRCUITS:
+                self._circuits.clear()
+            self._circuits[slot.source] = (now + OPEN_SECONDS, error)
+            return
+        self._circuits.pop(slot.source, None)
+        if isinstance(error, PromptNotFoundError):
+            slot.prompt = None
+        believed = min(NEGATIVE_SECONDS, self._ttl)
+        if isinstance(error, BackendUnavailableError):
+            believed = OPEN_SECONDS if error.retry_after is None else error.retry_after
+        slot.error, slot.retry_at = (error, now + believed) if believed > 0 else (None, now)
+
+
+def _wake(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,215 @@
+"""Model calls: one sync and one async driver for every wire."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from promptwire import log
+from promptwire.backends.http import retry_after
+from promptwire.errors import GatewayError
+from promptwire.gateway.openai import OpenAIWire
+from promptwire.gateway.providers import Target
+from promptwire.transport import Request, Response, Streaming, TransportError, open_astream, open_stream
+
+TIMEOUT = 600.0
+RETRIES = 2
+RETRIED = frozenset({408, 409, 429, *range(500, 600)})
+MAX_PAUSE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One request to a model, and how to carry it out. ``timeout`` is in seconds, for each read."""
+
+    request: Request
+    wire: OpenAIWire
+    name: str
+    secret: str | None = field(default=None, repr=False)
+    timeout: float = TIMEOUT
+    retries: int = RETRIES
+
+
+def model_call(
+    target: Target,
+    messages: Sequence[object],
+    params: Mapping[str, object],
+    *,
+    stream: bool = False,
+    timeout: float | None = None,
+    retries: int | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> ModelCall:
+    """The call of one model; ``timeout`` defaults to 600 s, ``retries`` to 2."""
+    wire = OpenAIWire()
+    request = wire.request(target, messages, params, stream=stream)
+    if headers:
+        request = replace(request, headers={**request.headers, **headers})
+    return ModelCall(
+        request,
+        wire,
+        f"{target.provider}/{target.model}",
+        target.api_key,
+        TIMEOUT if timeout is None else timeout,
+        RETRIES if retries is None else retries,
+    )
+
+
+def send(call: ModelCall) -> dict[str, Any]:
+    """The model's answer, whole."""
+    stack, answer = connect(call)
+    with stack, _Mapped(call):
+        return _decode(call, answer.read())
+
+
+async def asend(call: ModelCall) -> dict[str, Any]:
+    """``send`` on the running loop."""
+    stack, answer = await aconnect(call)
+    async with stack:
+        with _Mapped(call):
+            return _decode(call, await answer.aread())
+
+
+def stream(call: ModelCall) -> Iterator[dict[str, Any]]:
+    """The answer's chunks; the request goes out when the first is asked for."""
+    yield from chunks(call, *connect(call))
+
+
+async def astream(call: ModelCall) -> AsyncIterator[dict[str, Any]]:
+    """``stream`` on the running loop."""
+    async with aclosing(achunks(call, *await aconnect(call))) as arriving:
+        async for chunk in arriving:
+            yield chunk
+
+
+def chunks(call: ModelCall, stack: ExitStack, answer: Streaming) -> Iterator[dict[str, Any]]:
+    """The chunks of a stream that ``connect`` opened; closes it at its end."""
+    events = call.wire.events()
+    with stack, _Mapped(call):
+        for data in answer.chunks():
+            yield from events.feed(data)
+        events.end()
+
+
+async def achunks(call: ModelCall, stack: AsyncExitStack, answer: Streaming) -> AsyncGenerator[dict[str, Any]]:
+    """``chunks`` on the running loop."""
+    events = call.wire.events()
+    async with stack:
+        with _Mapped(call):
+            async for data in answer.achunks():
+                for chunk in events.feed(data):
+                    yield chunk
+            events.end()
+
+
+def connect(call: ModelCall) -> tuple[ExitStack, Streaming]:
+    """Send, again if that is safe, until an answer with status 200 begins. Raises ``GatewayError``."""
+    attempts = _Attempts(call)
+    while True:
+        with ExitStack() as stack:
+            try:
+                answer = stack.enter_context(open_stream(call.request, call.timeout))
+                if answer.status == 200:
+                    return stack.pop_all(), answer
+                pause = attempts.after_status(answer.read())
+            except TransportError as error:
+                pause = attempts.after_break(error)
+        time.sleep(pause)
+
+
+async def aconnect(call: ModelCall) -> tuple[AsyncExitStack, Streaming]:
+    """``connect`` on the running loop."""
+    attempts = _Attempts(call)
+    while True:
+        async with AsyncExitStack() as stack:
+            try:
+                answer = await stack.enter_async_context(open_astream(call.request, call.timeout))
+                if answer.status == 200:
+                    return stack.pop_all(), answer
+                pause = attempts.after_status(await answer.aread())
+            except TransportError as error:
+                pause = attempts.after_break(error)
+        await asyncio.sleep(pause)
+
+
+class _Attempts:
+    """When to try again: never once a POST may have been carried out, unless the provider answered that it wasn't."""
+
+    def __init__(self, call: ModelCall) -> None:
+        self._call = call
+        self._left = call.retries
+        self._pause = 0.5
+        log.show_request(call.request)
+
+    def after_status(self, response: Response) -> float:
+        """Seconds to wait, or ``GatewayError``."""
+        if response.status not in RETRIED or not self._left:
+            raise _refusal(self._call, response)
+        return self._next(retry_after(response.headers))
+
+    def after_break(self, error: TransportError) -> float:
+        """Seconds to wait, or ``GatewayError``."""
+        if error.sent or not self._left:
+            raise _broken(self._call, error) from error
+        return self._next(None)
+
+    def _next(self, asked: float | None) -> float:
+        self._left -= 1
+        pause, self._pause = self._pause * random.uniform(0.75, 1.25), self._pause * 2  # noqa: S311 - jitter
+        return pause if asked is None else min(asked, MAX_PAUSE)
+
+
+class _Mapped:
+    """While an answer is read: a broken connection, and secrets in an error, become what callers may see."""
+
+    def __init__(self, call: ModelCall) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, TransportError):
+            raise _broken(self._call, error) from error
+        if isinstance(error, GatewayError) and error.body is not None:
+            error.body = _masked(self._call, error.body)
+
+
+def _decode(call: ModelCall, response: Response) -> dict[str, Any]:
+    try:
+        body = json.loads(response.body)
+    except (ValueError, RecursionError) as error:
+        raise GatewayError(
+            f"{call.name}: the provider's answer is not JSON; is the base URL right?", status_code=200
+        ) from error
+    return call.wire.answer(body)
+
+
+def _broken(call: ModelCall, error: TransportError) -> GatewayError:
+    return GatewayError(f"{call.name}: {error}; check the base URL, or the provider's status")
+
+
+def _refusal(call: ModelCall, response: Response) -> GatewayError:
+    """Names the provider's codes; its words, which may repeat the prompt's, are in ``body``."""
+    text = response.body.decode(errors="replace")
+    status = response.status
+    codes = ", ".join(_codes(text))
+    message = f"{call.name}: the provider answered {status}{f' ({codes})' if codes else ''}; .body has its words"
+    return GatewayError(message, status_code=status, body=_masked(call, text))
+
+
+def _codes(text: str) -> list[str]:
+    try:
+        error = json.loads(text)["error"]
+        found = [error.get(key) for key in ("type", "code", "param")]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return []
+    return [code for code in found if isinstance(code, str) and code.replace("_", "").isalnum()]
+
+
+def _masked(call: ModelCall, text: str) -> str:
+    return text.replace(call.secret, "*****") if call.secret else text

@@ -1,0 +1,83 @@
+"""OpenAI's wire, Chat Completions: pure, no I/O."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from promptwire.errors import ConfigurationError, GatewayError
+from promptwire.gateway.providers import Target
+from promptwire.gateway.sse import EventReader
+from promptwire.transport import Request
+
+
+class OpenAIWire:
+    """Builds requests of OpenAI's API and reads its answers, which already have the shape that callers get."""
+
+    def request(
+        self, target: Target, messages: Sequence[object], params: Mapping[str, object], *, stream: bool
+    ) -> Request:
+        """The request of one model call; ``params`` with ``None`` are left out."""
+        body: dict[str, object] = {"model": target.model, "messages": messages}
+        body.update((key, value) for key, value in params.items() if value is not None)
+        if stream:
+            body["stream"] = True
+            body.setdefault("stream_options", {"include_usage": True})
+        headers = {"content-type": "application/json"}
+        if target.api_key:
+            headers["authorization"] = f"Bearer {target.api_key}"
+        return Request("POST", f"{target.api_base}/chat/completions", headers, _encode(body))
+
+    def answer(self, body: Any) -> dict[str, Any]:
+        """The completion, if the answer is one."""
+        if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
+            raise GatewayError("the model provider's answer is not a chat completion", status_code=200)
+        return body
+
+    def events(self) -> "OpenAIEvents":
+        """A reader for one stream."""
+        return OpenAIEvents()
+
+
+class OpenAIEvents:
+    """One stream's state: the chunks so far complete, and whether it has ended as it should."""
+
+    def __init__(self) -> None:
+        self._reader = EventReader()
+        self._done = False  # [DONE] was seen
+        self._finished = False  # a finish reason was: some hosts send no [DONE]
+
+    def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
+        """The chunks that ``data`` completes. Raises ``GatewayError`` for an error event."""
+        for event in self._reader.feed(data):
+            if event.strip() == b"[DONE]":
+                self._done = True
+            elif not self._done:
+                yield self._chunk(event)
+
+    def end(self) -> None:
+        """The stream has ended; raises ``GatewayError`` if it broke off."""
+        if not (self._done or self._finished):
+            raise GatewayError("the model provider's stream broke off before its end")
+
+    def _chunk(self, event: bytes) -> dict[str, Any]:
+        try:
+            chunk = json.loads(event)
+        except (ValueError, RecursionError) as error:
+            raise GatewayError("the model provider's stream holds an event that is not JSON") from error
+        if not isinstance(chunk, dict):
+            raise GatewayError("the model provider's stream holds an event that is not a chunk")
+        if chunk.get("error"):
+            text = event.decode(errors="replace")
+            raise GatewayError("the model provider broke the stream off with an error; .body has it", body=text)
+        if any(choice.get("finish_reason") for choice in chunk.get("choices") or ()):
+            self._finished = True
+        return chunk
+
+
+def _encode(body: Mapping[str, object]) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            "the call's messages and parameters must be plain JSON values (texts, numbers, lists, dicts)"
+        ) from error

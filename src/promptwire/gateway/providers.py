@@ -1,0 +1,175 @@
+"""The model providers, and which of them runs a call, with whose key (DESIGN 4.1)."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from promptwire.errors import ConfigurationError, PromptConfigError
+from promptwire.params import nearest
+from promptwire.prompts import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A host that runs models. ``owns`` are beginnings of model names that are unmistakably its own;
+    an ``aggregator`` serves other vendors' models under names with a slash.
+    """  # noqa: D205
+
+    name: str
+    base_url: str | None
+    key_variable: str
+    base_variable: str
+    owns: tuple[str, ...] = ()
+    aggregator: bool = False
+
+
+PROVIDERS: dict[str, Provider] = {
+    provider.name: provider
+    for provider in (
+        Provider(
+            "openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "OPENAI_BASE_URL",
+            owns=("gpt-", "o1", "o3", "o4", "ft:gpt-", "chatgpt-"),
+        ),
+    )
+}  # fmt: skip
+
+DEFAULT_PROVIDER = "openai"
+
+
+@dataclass(frozen=True, slots=True)
+class CallerModel:
+    """What the caller said: a model string taken apart, and an explicit key and base URL, which are its provider's."""
+
+    backend: str | None
+    provider: str
+    model: str | None
+    api_key: str | None = None
+    api_base: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The model that runs, where, and with which key; no field of it is shown."""
+
+    provider: str
+    model: str
+    api_key: str | None
+    api_base: str
+
+    def __repr__(self) -> str:
+        return f"Target({self.provider}/{self.model})"
+
+
+def parse_model(
+    model: str | None, backends: frozenset[str], api_key: str | None = None, api_base: str | None = None
+) -> CallerModel:
+    """Take ``[backend/][provider/]model`` apart, as LiteLLM writes it."""
+    if model is not None and not isinstance(model, str):
+        raise ConfigurationError(f"model is a text like 'langfuse/gpt-4o-mini', not {type(model).__name__}")
+    rest = model or ""
+    first, slash, after = rest.partition("/")
+    backend = first if first in backends and (slash or not rest.replace(first, "", 1)) else None
+    if backend:
+        rest = after
+    provider, name = split_provider(rest)
+    if provider is None and "/" in rest and not (api_base or os.environ.get(PROVIDERS[DEFAULT_PROVIDER].base_variable)):
+        known = sorted(PROVIDERS)
+        unknown = rest.partition("/")[0]
+        raise ConfigurationError(
+            f"model {model!r}: there is no provider {unknown!r}{nearest(unknown, known)}; "
+            f"known are {', '.join(known)}. With api_base= any host on OpenAI's wire takes the name as it is."
+        )
+    return CallerModel(backend, provider or DEFAULT_PROVIDER, name or None, api_key or None, api_base or None)
+
+
+def split_provider(model: str) -> tuple[str | None, str]:
+    """``("openai", "gpt-4o")`` for ``openai/gpt-4o``; no provider where the prefix is not a known one's."""
+    prefix, slash, rest = model.partition("/")
+    return (prefix, rest) if slash and rest and prefix in PROVIDERS else (None, model)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The model that is to run; ``prompt`` is the one that named it, if one did."""
+
+    provider: str
+    model: str | None
+    prompt: Prompt | None = None
+
+    @property
+    def named_by(self) -> str:
+        """For error messages, who chose the model."""
+        return f", which {self.prompt.where} names," if self.prompt else ""
+
+
+def choose_model(
+    caller: CallerModel,
+    prompt: Prompt | None,
+    *,
+    ignore_prompt_model: bool = False,
+    allowed_models: Sequence[str] | None = None,
+) -> Choice:
+    """The prompt's model, if it names one, else the caller's. Raises ``PromptConfigError`` where it may not run."""
+    choice = Choice(caller.provider, caller.model)
+    if prompt is not None and prompt.model is not None and not ignore_prompt_model:
+        choice = Choice(*_of_prompt(prompt, prompt.model, caller), prompt)
+    if allowed_models is not None and choice.model and not _allowed(choice.provider, choice.model, allowed_models):
+        refusal = PromptConfigError if choice.prompt else ConfigurationError
+        raise refusal(f"model {choice.provider}/{choice.model}{choice.named_by} is not among allowed_models")
+    return choice
+
+
+def choose(
+    caller: CallerModel,
+    prompt: Prompt | None,
+    *,
+    ignore_prompt_model: bool = False,
+    allowed_models: Sequence[str] | None = None,
+) -> Target:
+    """``choose_model``, with its provider's address and key. Raises ``ConfigurationError`` where one is missing."""
+    choice = choose_model(caller, prompt, ignore_prompt_model=ignore_prompt_model, allowed_models=allowed_models)
+    if not choice.model:
+        of = "the call names no model" if prompt is None else f"neither {prompt.where} nor the call names a model"
+        raise ConfigurationError(f"{of}; give one, as in model='openai/gpt-4o-mini'")
+    return _with_key(PROVIDERS[choice.provider], choice.model, caller, choice.named_by)
+
+
+def _of_prompt(prompt: Prompt, model: str, caller: CallerModel) -> tuple[str, str]:
+    """The provider that DESIGN 4.1's order gives the prompt's model, and its name there."""
+    if prompt.provider is not None:
+        if prompt.provider not in PROVIDERS:
+            known = ", ".join(sorted(PROVIDERS))
+            raise PromptConfigError(f"{prompt.where} names provider {prompt.provider!r}; known are {known}")
+        return prompt.provider, model.removeprefix(f"{prompt.provider}/")
+    host = PROVIDERS.get(caller.provider)  # a framework's delegate may be of a provider that has no row
+    if caller.api_base or (host is not None and host.aggregator):
+        return caller.provider, model
+    named, rest = split_provider(model)
+    if named is not None:
+        return named, rest
+    owner = next((p.name for p in PROVIDERS.values() if p.owns and model.startswith(p.owns)), None)
+    return owner or caller.provider, model
+
+
+def _allowed(provider: str, model: str, patterns: Sequence[str]) -> bool:
+    names = (f"{provider}/{model}", model) if provider == DEFAULT_PROVIDER else (f"{provider}/{model}",)
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def _with_key(provider: Provider, model: str, caller: CallerModel, named_by: str) -> Target:
+    """An explicit key or base URL belongs to the caller's provider alone; another's come from the environment."""
+    own = provider.name == caller.provider
+    key = (own and caller.api_key) or os.environ.get(provider.key_variable)
+    base = (own and caller.api_base) or os.environ.get(provider.base_variable) or provider.base_url
+    if not key and not (own and caller.api_base):
+        explicit = (
+            "" if own or not caller.api_key else f" The call's own key is {caller.provider}'s and is not sent there."
+        )
+        raise ConfigurationError(
+            f"model {provider.name}/{model}{named_by} needs a key: set {provider.key_variable}"
+            f"{', or pass api_key=' if own else ''}.{explicit}"
+        )
+    if not base:
+        raise ConfigurationError(f"{provider.name} needs a base URL: set {provider.base_variable}")
+    return Target(provider.name, model, key or None, base.rstrip("/"))

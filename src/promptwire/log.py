@@ -1,0 +1,66 @@
+"""Logging: quiet unless asked; with ``set_verbose(True)`` each model request is shown, its keys masked."""
+
+import json
+import logging
+import os
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from promptwire.transport import Request
+
+logger = logging.getLogger("promptwire")
+
+_SAFE_HEADERS = {"content-type", "accept", "anthropic-version", "user-agent"}
+
+
+def set_verbose(on: bool = True) -> None:  # noqa: FBT001, FBT002 - the signature that LiteLLM's users know
+    """Log every model request, as curl, to stderr (or to the handlers that the application has set)."""
+    logger.setLevel(logging.DEBUG if on else logging.NOTSET)
+    ours = [handler for handler in logger.handlers if isinstance(handler, _Stderr)]
+    if on and not ours and not logger.hasHandlers():
+        logger.addHandler(_Stderr())
+    elif not on:
+        for handler in ours:
+            logger.removeHandler(handler)
+
+
+def configure_from_environment() -> None:
+    """Honour ``PROMPTWIRE_LOG`` (``debug``, ``info``, …); called at a resolver's or gateway's first use."""
+    level = os.environ.get("PROMPTWIRE_LOG", "").strip().upper()
+    if level == "DEBUG":
+        set_verbose()
+    elif level in logging.getLevelNamesMapping():
+        logger.setLevel(level)
+
+
+def show_request(request: "Request") -> None:
+    """Log the request that goes out, as a curl command without its keys."""
+    if not logger.isEnabledFor(logging.DEBUG):
+        return
+    lines = [f"curl -X {request.method} {shlex.quote(request.url)}"]
+    lines += [f"-H {shlex.quote(f'{name}: {_masked(name, value)}')}" for name, value in request.headers.items()]
+    if request.body:
+        lines.append(f"-d {shlex.quote(_pretty(request.body))}")
+    logger.debug("POST Request Sent from Promptwire:\n%s", " \\\n  ".join(lines))
+
+
+def _masked(name: str, value: str) -> str:
+    return value if name.lower() in _SAFE_HEADERS else "*****"
+
+
+def _pretty(body: bytes) -> str:
+    return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+
+
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to the stderr of the moment, which tests and notebooks replace."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)

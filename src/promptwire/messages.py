@@ -1,0 +1,153 @@
+"""A prompt's messages: placeholders, and contents compiled once and filled in on every call."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from promptwire.errors import ConfigurationError, MissingVariablesError, TemplateError
+from promptwire.frozen import FrozenDict, is_json, thaw
+from promptwire.templates import Template, compile_template
+
+HISTORY_SLOTS = ("messages", "history", "chat_history")
+"""Placeholders that mean the conversation so far: left empty where nobody fills them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """A slot in a chat prompt that messages go into."""
+
+    name: str
+
+
+def close_slots(items: Sequence[dict[str, Any] | Placeholder], where: str, *, keep: bool) -> list[dict[str, Any]]:
+    """Drop open placeholders; under ``keep`` they stay as the vendor's ``{"type": "placeholder"}``."""
+    slots = [item.name for item in items if isinstance(item, Placeholder)]
+    wanting = [name for name in slots if name not in HISTORY_SLOTS]
+    if wanting and not keep:
+        raise MissingVariablesError(
+            f"{where} has placeholders that no messages were given for: {', '.join(wanting)}. "
+            "Pass a list of messages under that name in prompt_variables.",
+            wanting,
+        )
+    if not slots:
+        return list(items)  # type: ignore[arg-type]
+    kept = [{"type": "placeholder", "name": i.name} if isinstance(i, Placeholder) else i for i in items]
+    return kept if keep else [item for item in items if not isinstance(item, Placeholder)]
+
+
+def parse_messages(messages: Sequence[Any]) -> tuple[Any, ...]:
+    """Messages as Langfuse stores them: ``{"type": "placeholder", "name": …}`` becomes a ``Placeholder``."""
+    return tuple(
+        Placeholder(message["name"])
+        if isinstance(message, Mapping)
+        and message.get("type") == "placeholder"
+        and isinstance(message.get("name"), str)
+        else message
+        for message in messages
+    )
+
+
+class Step:
+    """One message of a prompt, its content compiled."""
+
+    __slots__ = ("content", "message", "role", "variables")
+
+    def __init__(self, message: FrozenDict, dialect: str, where: str) -> None:
+        self.message = None if message.keys() == {"role", "content"} else message
+        self.role = message["role"]
+        self.content: Template | tuple[Any, ...] | None = _compile_content(message.get("content"), dialect, where)
+        parts = (self.content,) if not isinstance(self.content, tuple) else self.content
+        compiled = [part.template if isinstance(part, _Part) else part for part in parts]
+        self.variables = tuple(name for item in compiled for name in getattr(item, "variables", ()))
+
+    def render(self, values: Mapping[str, Any], gaps: list[str] | None) -> dict[str, Any]:
+        content: Any = self.content
+        if content.__class__ is tuple:
+            content = [part.render(values, gaps) if part.__class__ is _Part else thaw(part) for part in content]
+        elif content is not None:
+            content = content.render(values, gaps)
+        if self.message is None:
+            return {"role": self.role, "content": content}
+        message: dict[str, Any] = thaw(self.message)
+        if "content" in message:
+            message["content"] = content
+        return message
+
+
+class _Part:
+    """A content part that holds a template: a text, or an image's URL."""
+
+    __slots__ = ("part", "template")
+
+    def __init__(self, part: FrozenDict, text: str, dialect: str, where: str) -> None:
+        self.part = part
+        self.template = compile_template(text, dialect, where)
+
+    def render(self, values: Mapping[str, Any], gaps: list[str] | None) -> dict[str, Any]:
+        filled: dict[str, Any] = thaw(self.part)
+        text = self.template.render(values, gaps)
+        if filled.get("type") == "text":
+            filled["text"] = text
+        elif isinstance(filled["image_url"], str):
+            filled["image_url"] = text
+        else:
+            filled["image_url"]["url"] = text
+        return filled
+
+
+def compile_message(item: object, dialect: str, where: str) -> Step | Placeholder:
+    """Raises ``TemplateError`` for what is no message; ``where`` opens its text."""
+    if isinstance(item, Placeholder):
+        return item
+    if not isinstance(item, FrozenDict) or not isinstance(item.get("role"), str) or not item["role"]:
+        raise TemplateError(f"{where}: a message has a role and a content")
+    if not is_json(item):
+        raise TemplateError(f"{where}: a message holds plain JSON values only")
+    return Step(item, dialect, where)
+
+
+def _compile_content(content: object, dialect: str, where: str) -> Template | tuple[Any, ...] | None:
+    if isinstance(content, str):
+        return compile_template(content, dialect, where)
+    if content is None:
+        return None
+    if not isinstance(content, tuple) or not all(isinstance(part, FrozenDict) for part in content):
+        raise TemplateError(f"{where}: content is a text, a list of parts or null, not {type(content).__name__}")
+    return tuple(_compile_part(part, dialect, where) for part in content)
+
+
+def _compile_part(part: FrozenDict, dialect: str, where: str) -> _Part | FrozenDict:
+    text = part.get("text") if part.get("type") == "text" else part.get("image_url")
+    if isinstance(text, FrozenDict):
+        text = text.get("url")
+    return _Part(part, text, dialect, where) if isinstance(text, str) else part
+
+
+def fill_slot(slot: Placeholder, values: Mapping[str, Any], where: str) -> list[dict[str, Any] | Placeholder]:
+    """The messages given for a placeholder: copied, never templated."""
+    given = values.get(slot.name)
+    if given is None:
+        return [slot]
+    if not isinstance(given, list | tuple) or not all(isinstance(m, Mapping) and _role(m) for m in given):
+        raise ConfigurationError(
+            f"{where}: placeholder {slot.name!r} takes a list of message dicts with a role each, not {_kind(given)}"
+        )
+    filled: list[dict[str, Any] | Placeholder] = []
+    for message in given:
+        twin = thaw(dict(message))
+        if not twin.get("tool_calls"):
+            twin.setdefault("content", "")
+        filled.append(twin)
+    return filled
+
+
+def _kind(given: object) -> str:
+    """What was given in place of messages, by the name of its type."""
+    if not isinstance(given, list | tuple):
+        return type(given).__name__
+    kinds = dict.fromkeys(type(item).__name__ for item in given if not isinstance(item, Mapping))
+    return f"a list of {', '.join(kinds)}" if kinds else "one without"
+
+
+def _role(message: Mapping[str, Any]) -> bool:
+    return isinstance(message.get("role"), str)

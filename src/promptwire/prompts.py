@@ -1,0 +1,238 @@
+"""The nouns: what a prompt is, which one is meant, and what rendering makes of it."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from promptwire.errors import ConfigurationError, MissingVariablesError, PromptConfigError, TemplateError
+from promptwire.frozen import FrozenDict, freeze, is_object, thaw
+from promptwire.messages import Placeholder, Step, close_slots, compile_message, fill_slot
+from promptwire.params import read_config
+
+Source = Literal["fresh", "cached", "stale", "store", "fallback"]
+Missing = Literal["error", "keep"]
+
+MAX_VERSION = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRef:
+    """Which prompt is meant: an id, and a version or a label."""
+
+    id: str
+    version: int | str | None = None
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+        if self.version is not None and self.label is not None:
+            raise ConfigurationError(f"prompt {self.id!r}: give a version or a label, not both")
+        if self.version is not None:
+            object.__setattr__(self, "version", _version(self.version, self.id))
+        if self.label is not None and not (isinstance(self.label, str) and self.label.strip()):
+            raise ConfigurationError(f"prompt {self.id!r}: a label is a text that isn't empty")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``id``, ``id@3`` or ``id@staging``, as people type it: the last ``@`` counts, digits are a version."""
+        name, at, selector = text.rpartition("@")
+        if not at or not name:
+            return cls(text)
+        return cls(name, version=selector) if selector.isdecimal() else cls(name, label=selector)
+
+    def __str__(self) -> str:
+        selector = self.version if self.version is not None else self.label
+        return self.id if selector is None else f"{self.id}@{selector}"
+
+
+def _check_id(prompt_id: object) -> None:
+    """Ids are data, but these could reach another endpoint or file whatever their encoding."""
+    if not isinstance(prompt_id, str) or not prompt_id.strip():
+        raise ConfigurationError(f"a prompt id is a text that isn't empty, not {prompt_id!r}")
+    if any(part in {".", ".."} for part in prompt_id.replace("\\", "/").split("/")):
+        raise ConfigurationError(f"prompt id {prompt_id!r}: '.' and '..' are no part of a prompt's name")
+    if any(ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in prompt_id):
+        raise ConfigurationError(f"prompt id {prompt_id!r}: control characters are no part of a prompt's name")
+
+
+def _version(given: object, prompt_id: str) -> int | str:
+    version = given
+    if isinstance(version, str) and version.isdecimal():
+        version = int(version) if len(version) <= 10 else MAX_VERSION + 1
+    if isinstance(version, str) and version.strip():
+        return version
+    if isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= MAX_VERSION:
+        return version
+    raise ConfigurationError(f"prompt {prompt_id!r}: versions count from 1 to {MAX_VERSION}, got {given!r:.20}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A prompt as a backend stores it: immutable, its templates compiled once.
+
+    Give either ``text`` or ``messages`` (OpenAI message dicts and ``Placeholder``). ``config`` is the vendor's
+    raw settings; ``model``, ``provider``, ``params``, ``tools`` and ``response_format`` are what of it may be sent.
+    ``partials`` are values for variables that the caller doesn't give; ``variables`` are the names it must give.
+    Raises ``TemplateError`` and ``PromptConfigError``.
+    """
+
+    id: str = field(kw_only=False)
+    text: str | None = None
+    messages: Sequence[Mapping[str, Any] | Placeholder] | None = None
+    backend: str = "memory"
+    version: int | str | None = None
+    labels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=FrozenDict)
+    dialect: str = "mustache"
+    partials: Mapping[str, Any] = field(default_factory=FrozenDict)
+    model: str | None = field(init=False)
+    provider: str | None = field(init=False)
+    params: FrozenDict = field(init=False)
+    tools: tuple[FrozenDict, ...] = field(init=False)
+    response_format: FrozenDict | None = field(init=False)
+    variables: tuple[str, ...] = field(init=False)
+    placeholders: tuple[str, ...] = field(init=False)
+    content_hash: str = field(init=False)
+    _steps: tuple["Step | Placeholder", ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if (self.text is None) == (self.messages is None):
+            raise TemplateError(f"{self.where}: a prompt is either a text or a list of messages")
+        put = object.__setattr__
+        for name in ("messages", "labels", "tags", "config", "partials"):
+            put(self, name, freeze(getattr(self, name)))
+        for name in ("config", "partials"):
+            if not is_object(getattr(self, name)):
+                raise PromptConfigError(f"{self.where}: its {name} must be a mapping with texts as keys")
+        settings = read_config(self.config, self.where)
+        params = dict(settings.params)
+        put(self, "model", settings.model)
+        put(self, "provider", settings.provider)
+        put(self, "tools", freeze(params.pop("tools", ())))
+        put(self, "response_format", freeze(params.pop("response_format", None)))
+        put(self, "params", freeze(params))
+        steps = _compile(self)
+        put(self, "_steps", steps)
+        named = [name for step in steps if isinstance(step, Step) for name in step.variables]
+        put(self, "variables", tuple(name for name in dict.fromkeys(named) if name not in self.partials))
+        slots = [step.name for step in steps if isinstance(step, Placeholder)]
+        put(self, "placeholders", tuple(dict.fromkeys(slots)))
+        put(self, "content_hash", _hash(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = ("id", "text", "messages", "backend", "version", "labels", "tags", "config", "dialect", "partials")
+        return _rebuild, ({name: getattr(self, name) for name in names},)
+
+    @property
+    def where(self) -> str:
+        """How error messages name this prompt."""
+        version = "" if self.version is None else f" (version {self.version})"
+        return f"{self.backend} prompt {self.id!r}{version}"
+
+    def settings(self) -> dict[str, Any]:
+        """The parameters to send, ``tools`` and ``response_format`` among them; the caller owns them."""
+        params = thaw(self.params)
+        if self.tools:
+            params["tools"] = thaw(self.tools)
+        if self.response_format is not None:
+            params["response_format"] = thaw(self.response_format)
+        return params  # type: ignore[no-any-return]
+
+    def render(
+        self,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        missing: str = "error",
+        text_role: str = "user",
+        source: Source = "fresh",
+    ) -> "RenderedPrompt":
+        """Fill in the variables, in one pass: a value's own braces stay text.
+
+        Raises ``MissingVariablesError`` that names all missing variables, unless ``missing="keep"``.
+        """
+        values = {} if variables is None else variables
+        if not isinstance(values, Mapping):
+            raise ConfigurationError(f"{self.where}: variables is a mapping, not {type(values).__name__}")
+        if missing not in {"error", "keep"}:
+            raise ConfigurationError(f"{self.where}: missing is 'error' or 'keep', not {missing!r}")
+        if self.partials:
+            values = {**self.partials, **values}
+        gaps: list[str] | None = [] if missing == "error" else None
+        items: list[dict[str, Any] | Placeholder] = []
+        for step in self._steps:
+            if isinstance(step, Step):
+                items.append(step.render(values, gaps))
+            else:
+                items.extend(fill_slot(step, values, self.where))
+        if gaps:
+            raise MissingVariablesError(
+                f"{self.where} needs variables that were not given: {', '.join(dict.fromkeys(gaps))}. "
+                "Pass them in prompt_variables, or missing='keep' to leave their tags in the text.",
+                tuple(dict.fromkeys(gaps)),
+            )
+        if self.text is not None and text_role != "user":
+            items[0]["role"] = text_role  # type: ignore[index]
+        return RenderedPrompt(self, items, source, missing)
+
+
+class RenderedPrompt:
+    """A prompt with its variables filled in. ``items`` are its messages and the placeholders still open."""
+
+    __slots__ = ("items", "missing", "prompt", "source")
+
+    def __init__(
+        self, prompt: Prompt, items: list[dict[str, Any] | Placeholder], source: Source, missing: str = "error"
+    ) -> None:
+        self.prompt = prompt
+        self.items = items
+        self.source = source
+        self.missing = missing
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """OpenAI message dicts. An open placeholder is left out if it means the history, else an error."""
+        return close_slots(self.items, self.prompt.where, keep=self.missing == "keep")
+
+    @property
+    def model(self) -> str | None:
+        """The model that the prompt names."""
+        return self.prompt.model
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the prompt sets for the model call; a fresh dict each time."""
+        return self.prompt.settings()
+
+    def __repr__(self) -> str:
+        return f"<RenderedPrompt {self.prompt.where}: {len(self.items)} messages, {self.source}>"
+
+
+def _compile(prompt: Prompt) -> tuple[Step | Placeholder, ...]:
+    if prompt.text is not None:
+        if not isinstance(prompt.text, str):
+            raise TemplateError(f"{prompt.where}: its text is not a text but {type(prompt.text).__name__}")
+        return (Step(FrozenDict(role="user", content=prompt.text), prompt.dialect, prompt.where),)
+    if not isinstance(prompt.messages, tuple):
+        raise TemplateError(f"{prompt.where}: its messages are not a list but {type(prompt.messages).__name__}")
+    return tuple(
+        compile_message(item, prompt.dialect, f"{prompt.where}, message {number}")
+        for number, item in enumerate(prompt.messages, 1)
+    )
+
+
+def _hash(prompt: Prompt) -> str:
+    """Identity by content: a composed Langfuse prompt can change under the same version."""
+    messages = prompt.messages and [
+        {"placeholder": item.name} if isinstance(item, Placeholder) else item for item in prompt.messages
+    ]
+    partials = {name: str(value) for name, value in prompt.partials.items()}
+    parts = [prompt.dialect, prompt.text, messages, prompt.model, prompt.provider, prompt.settings(), partials]
+    canonical = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _rebuild(fields: dict[str, Any]) -> Prompt:
+    return Prompt(**fields)

@@ -1,0 +1,126 @@
+"""Template dialects: a text is compiled once and rendered in one pass, so that values are never re-expanded."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, Protocol
+
+from promptwire.errors import PromptConfigError
+
+Dialect = Literal["mustache", "humanloop", "jinja"]
+
+# The two forms that Humanloop's SDK looks up: a name, or a tool call taken as a literal key.
+_HUMANLOOP_TAG = re.compile(r'{{\s?([a-zA-Z_\d.\[\]]+|[a-zA-Z_\-\d]+\([a-zA-Z_\-\d,\s"]+\))\s?}}')
+_JINJA_TAG = re.compile(r"\{[{%#]")
+_ABSENT = object()
+
+
+class Template(Protocol):
+    """A compiled text; it never changes, and threads may share it."""
+
+    variables: tuple[str, ...]
+
+    def render(self, values: Mapping[str, object], missing: list[str] | None) -> str:
+        """Names not given are added to the list, each once, and the text then means nothing; with None, tags stay."""
+        ...
+
+
+class _Literal:
+    """A text without tags."""
+
+    __slots__ = ("_text", "variables")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.variables: tuple[str, ...] = ()
+
+    def render(self, values: Mapping[str, object], missing: list[str] | None) -> str:  # noqa: ARG002
+        return self._text
+
+
+class _Tags:
+    """Literal pieces and tags, laid out so that a tag nobody fills is already in its place."""
+
+    __slots__ = ("_counted", "_none", "_pieces", "_slots", "variables")
+
+    def __init__(self, tags: Iterable[tuple[str, str, str]], end: str, none: str | None) -> None:
+        self._pieces: list[str] = []
+        self._slots: list[tuple[int, str]] = []
+        for before, tag, name in tags:
+            self._pieces += (before, tag)
+            self._slots.append((len(self._pieces) - 1, name))
+        self._pieces.append(end)
+        self._none = none
+        self._counted = self._slots if none is None else [slot for slot in self._slots if _is_name(slot[1])]
+        self.variables = tuple(dict.fromkeys(name for _, name in self._counted))
+
+    def render(self, values: Mapping[str, object], missing: list[str] | None) -> str:
+        pieces = self._pieces.copy()
+        absent: list[str] = []
+        get = values.get
+        for place, name in self._slots if missing is None else self._counted:
+            value = get(name, _ABSENT)
+            if type(value) is str:
+                pieces[place] = value
+            elif value is None and self._none is not None:
+                pieces[place] = self._none
+            elif value is None or value is _ABSENT:
+                absent.append(name)
+            else:
+                pieces[place] = str(value)
+        if absent and missing is not None:
+            add_missing(missing, absent)
+        return "".join(pieces)
+
+
+def compile_template(text: str, dialect: str, where: str = "template") -> Template:
+    """Compile a text of the named dialect; ``where`` opens the message of every error, now and at rendering."""
+    match dialect:
+        case "mustache":
+            return _compile_tags(text, _mustache_tags(text), none="")
+        case "humanloop":
+            return _compile_tags(text, _humanloop_tags(text), none=None)
+        case "jinja":
+            return _compile_jinja(text, where)
+        case _:
+            raise PromptConfigError(f"{where}: unknown template dialect {dialect!r}; use mustache, humanloop or jinja")
+
+
+def add_missing(missing: list[str], names: Iterable[str]) -> None:
+    """Append the names that the list lacks, in time linear in both."""
+    known = set(missing)
+    missing.extend(name for name in dict.fromkeys(names) if name not in known)
+
+
+def _compile_tags(text: str, spans: Iterator[tuple[int, int, str]], none: str | None) -> Template:
+    tags: list[tuple[str, str, str]] = []
+    position = 0
+    for start, end, name in spans:
+        tags.append((text[position:start], text[start:end], name))
+        position = end
+    return _Tags(tags, text[position:], none) if tags else _Literal(text)
+
+
+def _mustache_tags(text: str) -> Iterator[tuple[int, int, str]]:
+    end = 0
+    while (start := text.find("{{", end)) >= 0 and (close := text.find("}}", start)) >= 0:
+        end = close + 2
+        yield start, end, text[start + 2 : close].strip()
+
+
+def _humanloop_tags(text: str) -> Iterator[tuple[int, int, str]]:
+    return ((tag.start(), tag.end(), tag[1]) for tag in _HUMANLOOP_TAG.finditer(text))
+
+
+def _is_name(name: str) -> bool:
+    # Marks count as letters: the vowel signs of Devanagari or Thai are marks.
+    kinds = {"L" if letter == "_" else unicodedata.category(letter)[0] for letter in name if letter not in " .-"}
+    return bool(kinds) and kinds <= {"L", "M", "N"}
+
+
+def _compile_jinja(text: str, where: str) -> Template:
+    if not _JINJA_TAG.search(text):
+        return _Literal(text)
+    from promptwire.sandbox import JinjaTemplate
+
+    return JinjaTemplate(text, where)

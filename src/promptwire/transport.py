@@ -1,0 +1,272 @@
+"""HTTP: one sync client per process, one async client per running loop, and the two drivers over them.
+
+The only module that imports httpx, at the first call: building a client costs some 20 ms.
+"""
+
+import asyncio
+import atexit
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from promptwire.deadlines import ClampedBackend, until
+from promptwire.errors import ConfigurationError
+from promptwire.proxies import mounts
+from promptwire.workers import rebuild_after_fork
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_TIMEOUT = 5.0
+MAX_CONNECTIONS = 1000
+# Under the 5 s after which common servers (Node, uvicorn) drop an idle connection: a POST that meets
+# the drop can't be told from one that was carried out, and is not retried.
+KEEPALIVE = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request; ``repr`` shows no header, since they hold the keys."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A status, lower-cased headers and a body read whole."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class TransportError(Exception):
+    """No answer came; ``sent`` tells whether the server may have seen the request."""
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
+
+
+class Streaming:
+    """An answer whose body is still to be read."""
+
+    __slots__ = ("_answer", "headers", "status")
+
+    def __init__(self, answer: "httpx.Response") -> None:
+        self._answer = answer
+        self.status = answer.status_code
+        self.headers: Mapping[str, str] = answer.headers
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it arrives."""
+        with _mapped():
+            yield from self._answer.iter_bytes()
+
+    async def achunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives."""
+        with _mapped():
+            async for chunk in self._answer.aiter_bytes():
+                yield chunk
+
+    def read(self) -> Response:
+        """The whole body."""
+        with _mapped():
+            return Response(self.status, self.headers, self._answer.read())
+
+    async def aread(self) -> Response:
+        """The whole body."""
+        with _mapped():
+            return Response(self.status, self.headers, await self._answer.aread())
+
+
+def fetch(request: Request, deadline: Callable[[], float], limit: int) -> Response:
+    """Send from a worker thread; every socket operation ends at ``deadline()``, a monotonic time.
+
+    Raises ``TransportError``, also for a body of more than ``limit`` bytes.
+    """
+    with until(deadline), open_stream(request, max(deadline() - time.monotonic(), 0.001)) as answer:
+        body = bytearray()
+        for chunk in answer.chunks():
+            body += chunk
+            if len(body) > limit:
+                raise TransportError(f"its answer is larger than {limit // 1_000_000} MB", sent=True)
+        return Response(answer.status, answer.headers, bytes(body))
+
+
+@contextmanager
+def open_stream(request: Request, timeout: float) -> Generator[Streaming]:
+    """Send, and read the answer as it comes; ``timeout`` is for each read, connecting has 5 s at most."""
+    with _mapped():
+        client = _sync.get()
+        answer = client.send(_build(client, request, timeout), stream=True)
+    try:
+        yield Streaming(answer)
+    finally:
+        answer.close()
+
+
+@asynccontextmanager
+async def open_astream(request: Request, timeout: float) -> AsyncGenerator[Streaming]:
+    """``open_stream`` on the running loop's own client."""
+    with _mapped():
+        client = await _async_client()
+        answer = await client.send(_build(client, request, timeout), stream=True)
+    try:
+        yield Streaming(answer)
+    finally:
+        await answer.aclose()
+
+
+def _build(client: Any, request: Request, timeout: float) -> "httpx.Request":
+    import httpx
+
+    limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
+    built: httpx.Request = client.build_request(
+        request.method, request.url, headers=request.headers, content=request.body, timeout=limits
+    )
+    return built
+
+
+@contextmanager
+def _mapped() -> Generator[None]:
+    """Httpx's errors become ours. Their texts stay out: they can name proxies with passwords."""
+    import httpx
+
+    try:
+        yield
+    except httpx.InvalidURL as error:
+        raise ConfigurationError("the URL to call is not a valid one; check the host or base URL given") from error
+    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+        raise ConfigurationError("the request can't be made; check the host (http:// or https://) and keys") from error
+    except httpx.HTTPError as error:
+        raise TransportError(_reason(error), sent=_was_sent(error)) from error
+
+
+def _reason(error: "httpx.HTTPError") -> str:
+    import httpx
+
+    if not _was_sent(error):
+        return "could not connect"
+    return "timed out" if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout) else "the connection broke off"
+
+
+def _was_sent(error: BaseException) -> bool:
+    """httpx-aiohttp reports a dropped connection as a connect timeout: only the cause tells them apart."""
+    import httpx
+
+    cause = error.__cause__
+    if cause is not None and type(cause).__module__.startswith("aiohttp"):
+        import aiohttp
+
+        unsent = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+        return not isinstance(cause, unsent)
+    return not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+
+
+class _SyncClient:
+    """The process's client; a forked child, which must not share its connections, builds its own."""
+
+    def __init__(self) -> None:
+        self.reset()
+        rebuild_after_fork(self)
+
+    def reset(self) -> None:
+        self._lock = threading.Lock()
+        self._client: httpx.Client | None = None
+
+    def get(self) -> "httpx.Client":
+        if self._client is None:
+            with self._lock:
+                self._client = self._client or _new_sync_client()
+                atexit.register(self._client.close)
+        return self._client
+
+
+_sync = _SyncClient()
+
+
+def _new_sync_client() -> "httpx.Client":
+    import httpx
+
+    limits = httpx.Limits(
+        max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE
+    )
+    verify = _tls()
+
+    def transport(proxy: str | None = None) -> httpx.HTTPTransport:
+        made = httpx.HTTPTransport(verify=verify, limits=limits, proxy=proxy)
+        pool: Any = made._pool  # noqa: SLF001 - no public door
+        pool._network_backend = ClampedBackend(pool._network_backend)  # noqa: SLF001 - as above
+        return made
+
+    client = httpx.Client(transport=transport(), mounts=mounts(transport), trust_env=False, cookies=_no_cookies())
+    client.headers.update(_HEADERS)
+    return client
+
+
+_HEADERS = {"user-agent": "promptwire", "accept": "application/json", "accept-encoding": "identity"}
+
+
+def _no_cookies() -> Any:
+    """A jar that keeps nothing: one client serves callers who must not share a session."""
+    from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+
+
+@cache
+def _tls() -> Any:
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
+_async: dict[asyncio.AbstractEventLoop, tuple["httpx.AsyncClient", AsyncGenerator[None]]] = {}
+
+
+async def _async_client() -> "httpx.AsyncClient":
+    """The running loop's client, closed when the loop shuts its async generators down."""
+    loop = asyncio.get_running_loop()
+    held = _async.get(loop)
+    if held is None:
+        for old in [known for known in list(_async) if known.is_closed()]:
+            _async.pop(old, None)
+        client = _new_async_client()
+        guard = _close_with_loop(loop, client)
+        await anext(guard)
+        held = _async.setdefault(loop, (client, guard))
+    return held[0]
+
+
+async def _close_with_loop(loop: asyncio.AbstractEventLoop, client: "httpx.AsyncClient") -> AsyncGenerator[None]:
+    """``asyncio.run`` closes every async generator before the loop: the hook that a library has."""
+    try:
+        yield
+    finally:
+        _async.pop(loop, None)
+        await client.aclose()
+
+
+def _new_async_client() -> "httpx.AsyncClient":
+    import aiohttp
+    import httpx
+    from httpx_aiohttp import AiohttpTransport
+
+    def transport(proxy: str | None = None) -> AiohttpTransport:
+        def session() -> aiohttp.ClientSession:
+            connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE, ssl=_tls())
+            return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+        return AiohttpTransport(verify=_tls(), proxy=httpx.Proxy(proxy) if proxy else None, client=session)
+
+    client = httpx.AsyncClient(transport=transport(), mounts=mounts(transport), trust_env=False, cookies=_no_cookies())
+    client.headers.update(_HEADERS)
+    return client

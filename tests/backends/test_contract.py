@@ -1,0 +1,63 @@
+"""The public contract tests, on every backend that ships."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from promptwire.backends.files import FilesBackend
+from promptwire.backends.langfuse import LangfuseBackend
+from promptwire.backends.memory import MemoryBackend
+from promptwire.testing import FakeLangfuse
+from promptwire.testing.contract import SEEDS, BackendContract
+
+
+class TestMemory(BackendContract):
+    def open(self) -> MemoryBackend:
+        backend = MemoryBackend()
+        for seed in SEEDS:
+            assert backend.publish(seed.id, seed.content, labels=seed.labels, config=seed.config) == seed.version
+        return backend
+
+
+class TestFiles(BackendContract):
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+
+    def open(self) -> FilesBackend:
+        for seed in SEEDS:
+            path = self.folder / f"{seed.id}@{seed.version}.yaml"
+            path.parent.mkdir(exist_ok=True)
+            body = {"labels": list(seed.labels), "template_format": "mustache"}
+            config = dict(seed.config)
+            config.pop("api_base", None)  # a file has no key for it
+            if model := config.pop("model", None):
+                body["model"] = model
+            body["params"] = config
+            body |= {"text": seed.content} if isinstance(seed.content, str) else {"messages": _messages(seed.content)}
+            path.write_text(yaml.safe_dump(body))
+        return FilesBackend(self.folder)
+
+
+class TestLangfuse(BackendContract):
+    @pytest.fixture(autouse=True)
+    def _server(self) -> Iterator[None]:
+        with FakeLangfuse() as server:
+            self.server = server
+            for seed in SEEDS:
+                server.publish(seed.id, seed.content, labels=seed.labels, config=seed.config)
+            yield
+
+    def open(self) -> LangfuseBackend:
+        env = self.server.env
+        return LangfuseBackend(env["LANGFUSE_PUBLIC_KEY"], env["LANGFUSE_SECRET_KEY"], env["LANGFUSE_HOST"])
+
+    def test_pickle(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in self.server.env.items():
+            monkeypatch.setenv(name, value)
+        super().test_pickle()
+
+
+def _messages(content: object) -> list[object]:
+    return [{"placeholder": m["name"]} if m.get("type") == "placeholder" else dict(m) for m in content]
