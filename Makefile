@@ -55,8 +55,8 @@ types: .venv/.ready ## mypy and pyright
 	@$(RUN) mypy integrations/llamaindex
 	@$(RUN) pyright
 
-bench: .venv/.ready ## the benchmarks, one after the other
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; .venv/bin/python "$$script"; done
+bench: .venv/.ready .venv-litellm/.ready ## the benchmarks, into benchmarks/results.md; ARGS="--quick" writes nothing
+	@$(RUN) benchmarks.run $(ARGS)
 
 lock: $(PRIVATE_UV) ## constraints.txt anew, from the newest versions allowed
 	@$(COMPILE) --universal --python-version 3.11 --group dev --upgrade --output-file constraints.txt > /dev/null
@@ -69,7 +69,7 @@ wheels: $(PRIVATE_UV) ## builds wheels and sdists into dist/, and tries them out
 	@UV="$(UV)" PYTHON="$(PYTHON)" bash .ci/wheels
 
 clean: ## removes what the other commands made, but for .uv
-	@rm -rf .venv .venv-demo .venv-floor dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-demo .venv-floor .venv-litellm dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # The authorities are Python's, that is, the system's: an old pip brings its own list, too.
 .uv/bin/uv:
@@ -93,6 +93,12 @@ clean: ## removes what the other commands made, but for .uv
 
 .venv-floor/.ready: PINS = .venv-floor/pins.txt
 
+# LiteLLM conflicts with the newest langfuse; where it can't be installed, the benchmarks say so and go on.
+.venv-litellm/.ready: .venv-litellm/bin/python benchmarks/litellm.txt
+	@if $(INSTALL) --python $< --requirement benchmarks/litellm.txt; then touch $@; else rm -rf .venv-litellm; fi
+
+.venv-litellm/.ready: PINS = benchmarks/litellm.txt
+
 # An output file's pins are preferences: all but the lowest versions and what they forbid stays as in constraints.txt.
 .venv-floor/pins.txt: .venv-floor/bin/python constraints.txt $(PROJECTS)
 	@$(COMPILE) --no-deps --resolution lowest-direct --output-file .venv-floor/lowest.txt > /dev/null
@@ -101,6 +107,6 @@ clean: ## removes what the other commands made, but for .uv
 		--output-file $@ > /dev/null
 
 # Kept when it is there: to make it anew, `make clean`.
-.venv/bin/python .venv-demo/bin/python .venv-floor/bin/python: | $(PRIVATE_UV)
+.venv/bin/python .venv-demo/bin/python .venv-floor/bin/python .venv-litellm/bin/python: | $(PRIVATE_UV)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it by PYTHON=..." >&2; exit 1; }
 	@"$(UV)" venv --quiet --python "$(PYTHON)" $(@:/bin/python=)

@@ -2,16 +2,21 @@
 
 import os
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
 
 _SETTINGS = ("PROMPTWIRE_", "LANGFUSE_", "HUMANLOOP_", "OPENAI_", "ANTHROPIC_", "AZURE_", "LANGSMITH_", "LANGCHAIN_")
 _LOOPBACK = (None, "", "127.0.0.1", "localhost", b"127.0.0.1", b"localhost")
 _lookup = socket.getaddrinfo
 
 
-def _loopback_lookup(host: bytes | str | None, *args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - passed on
+def _loopback_lookup(host: bytes | str | None, *args: Any, **kwargs: Any) -> object:
     """Asks nobody about a foreign name: pytest-socket sees connections, not look-ups."""
     if host not in _LOOPBACK:
         raise socket.gaierror(socket.EAI_NONAME, "the tests look up loopback only")
@@ -26,3 +31,22 @@ def pytest_configure() -> None:
     socket.getaddrinfo = _loopback_lookup  # type: ignore[assignment]
     settings.register_profile("promptwire", deadline=None)
     settings.load_profile("promptwire")
+
+
+@pytest.fixture(scope="module")
+def readers_servers() -> Iterator[None]:
+    """What a reader of the README has: prompts in Langfuse, and a model."""
+    from promptwire.testing import embedded, publish_file
+
+    with embedded() as langfuse:
+        assert langfuse is not None
+        publish_file(langfuse, Path(__file__).parent / "examples" / "prompts", "support/reply", version=1)
+        langfuse.publish("welcome", [{"role": "system", "content": "You welcome {{name}}."}])
+        langfuse.publish("persona", [{"role": "system", "content": "You answer the customers of {{company}}."}])
+        yield
+
+
+# The pages' Python runs, block after block, as a reader would run it.
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser()], patterns=["README.md"], fixtures=["readers_servers"]
+).pytest()

@@ -201,7 +201,7 @@ ATTACKS = {
     "percent in a test": "{{ '%1000000000d' is even }}",
     "percent in divisibleby": "{{ '%1000000000d' is divisibleby 3 }}",
     "percent repeated": "{% set b = 'x' * 500000 %}{{ ('%(a)s' * 5000) % {'a': b} }}",
-    "braces repeated": "{% set b = 'x' * 500000 %}{{ ('{0}' * 5000).format(b) }}",
+    "braces repeated": "{% set b = 'x' * 500000 %}{{ ('{0}' * 3000).format(b) }}",
     "text times": "{{ 'a' * 300000000 }}",
     "times text": "{{ 300000000 * 'a' }}",
     "list times": "{{ [0] * 10 ** 9 }}",
@@ -210,9 +210,10 @@ ATTACKS = {
     "block doubled": "{% set s = 'a' * 1000 %}" + "{% set s %}{{ s }}{{ s }}{% endset %}" * 40,
     "join": "{{ range(90000)|join('a' * 90000) }}",
     "join shared": "{{ (['a' * 1000000] * 1000)|join }}",
+    "str.join of a list": "{{ ('b' * 900000).join(range(2000)|map('string')|list) }}",
     "str.join": "{{ ('a' * 90000).join('b' * 90000) }}",
-    "replace": "{{ ('a' * 90000)|replace('a', 'b' * 90000) }}",
-    "str.replace": "{{ ('a' * 90000).replace('', 'b' * 90000) }}",
+    "replace": "{{ ('a' * 60000)|replace('a', 'b' * 60000) }}",
+    "str.replace": "{{ ('a' * 60000).replace('', 'b' * 60000) }}",
     "strip": "{{ ('a' * 1000000).strip('b' * 1000000) }}",
     "power": "{{ 9 ** (9 ** 9) }}",
     "power of a power": "{{ ((9 ** 999) ** 999) }}",
@@ -234,10 +235,10 @@ ATTACKS = {
     "range": "{{ range(1000000000) }}",
     "range beyond an index": "{{ range(10 ** 30) }}",
     "nested loops": "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}",
-    "filtered loops": "{% for i in range(90000) %}{% for j in range(90000) if false %}{% endfor %}{% endfor %}",
+    "filtered loops": "{% set r = range(90000) %}{% for i in r %}{% for j in r if false %}{% endfor %}{% endfor %}",
     "loop of literals": "{% for i in range(90000) %}" + "{% set a = [1, 2, 3] %}" * 500 + "{% endfor %}",
     "loop of text": "{% for i in range(90000) %}" + "text " * 5000 + "{% endfor %}",
-    "loop of text in a buffer": "{% set s %}{% for i in range(90000) %}" + "text " * 5000 + "{% endfor %}{% endset %}",
+    "loop of text in a buffer": "{% set s %}{% for i in range(50000) %}" + "text " * 5000 + "{% endfor %}{% endset %}",
     "endless macro": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
     "exponential macro": "{% macro m(n) %}{{ m(n - 1) ~ m(n - 1) if n }}{% endmacro %}{{ m(40) }}",
     "endless recursive loop": "{% for i in [1] recursive %}{{ loop([i]) }}{% endfor %}",
@@ -269,7 +270,7 @@ ATTACKS = {
     "attributes": "{{ x" + ".a" * 5000 + " }}",
     "many tags": "{{ x }}" * 100_000,
     "long output": "{% set a = 'a' * 300000 %}{{ a }}{{ a }}{{ a }}{{ a }}",
-    "long text": "a" * 1_000_001 + "{{ x }}",
+    "long text": "{#" + "a" * 1_000_001 + "#}{{ 1 }}",
     "test of a text": "{{ 1 in 2 }}",
     "slice of a number": "{{ (1)[1:] }}",
     "iteration of a number": "{% for i in 5 %}{% endfor %}",
@@ -357,6 +358,11 @@ def test_an_error_says_where_and_why_but_no_value() -> None:
     )
     assert refusal("{{ x }}", x=10**5000).startswith("files prompt 'p': ")
     assert refusal("{{ " + "not " * 20000 + "x }}") == "files prompt 'p': it is nested too deeply"
+
+
+def test_depth_is_bounded_before_python_bounds_it() -> None:
+    assert "call each other" in refusal("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}")
+    assert "brackets" in refusal("{{ " + "(" * 100 + ")" * 100 + " }}")
 
 
 def test_threads_share_a_template_but_not_its_budget() -> None:

@@ -41,9 +41,7 @@ class Slot:
     @property
     def where(self) -> str:
         """How error messages name this prompt."""
-        ref = self.ref
-        selector = f" (version {ref.version})" if ref.version is not None else f" (label {ref.label!r})"
-        return f"{self.backend.name} prompt {ref.id!r}{selector if ref.version or ref.label else ''}"
+        return where(self.backend.name, self.ref)
 
     def keep(self, prompt: Prompt, etags: dict[str, str], now: float, ttl: float) -> None:
         """A good answer has come."""
@@ -52,13 +50,18 @@ class Slot:
         self.outage = False
         self.fetched_at = now
         self.prompt = prompt
-        # What can be told at no cost to hold (a file's mtime) is asked each time.
-        self.fresh_until = now + ttl if self.backend.stamp is None else NEVER
+        self.fresh_until = now + ttl
 
     def expire(self) -> None:
         """Forget how fresh it is, its failure, and a fetch under way: the next call asks the backend."""
         self.fetched_at = self.fresh_until = self.retry_at = NEVER
         self.error = self.flight = self.stamp = None
+
+
+def where(backend: str, ref: PromptRef) -> str:
+    """How error messages name a prompt that isn't there yet."""
+    selector = f" (version {ref.version})" if ref.version is not None else f" (label {ref.label!r})"
+    return f"{backend} prompt {ref.id!r}{selector if ref.version or ref.label else ''}"
 
 
 class PromptCache:

@@ -1,41 +1,38 @@
-"""The default resolver, and the backends that calls configure by keyword."""
+"""The default resolver, and its calls as functions."""
 
-import hashlib
 import threading
-from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any, Unpack
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Unpack
 
-from promptwire.backends import Backend, open_backend
+from promptwire import log
+from promptwire.backends import Backend
 from promptwire.prompts import Prompt, RenderedPrompt
 from promptwire.resolver import FindOptions, ResolveOptions, Resolver
 
-MAX_OPENED = 1000
-
 _lock = threading.Lock()
 _resolver: Resolver | None = None
-_opened: OrderedDict[str, Backend] = OrderedDict()
 
 
 def default_resolver() -> Resolver:
     """The resolver of ``resolve()``, ``completion()`` and adapters without one of their own."""
     global _resolver  # noqa: PLW0603 - the one global that the house allows
     if _resolver is None:
+        log.configure_from_environment()
         with _lock:
             _resolver = _resolver or Resolver()
     return _resolver
 
 
-def opened_backend(name: str, options: Mapping[str, Any]) -> Backend:
-    """The backend for these options, opened once, so that calls with equal keys share one identity."""
-    key = hashlib.sha256(repr((name, sorted(options.items()))).encode()).hexdigest()
-    with _lock:
-        found = _opened.get(key)
-        if found is None:
-            found = _opened[key] = open_backend(name, **options)
-            if len(_opened) > MAX_OPENED:
-                _opened.popitem(last=False)
-        return found
+@contextmanager
+def fresh_resolver() -> Generator[None]:
+    """A new default resolver inside, which reads the environment anew: for tests."""
+    global _resolver  # noqa: PLW0603 - as above
+    before, _resolver = _resolver, None
+    try:
+        yield
+    finally:
+        _resolver = before
 
 
 def resolve(prompt_id: str, **options: Unpack[ResolveOptions]) -> RenderedPrompt:

@@ -17,7 +17,6 @@ Messages name the backend, the prompt id, what happened and what to do. They nev
 secret, a header or a variable's value.
 """
 
-import copy
 from collections.abc import Sequence
 from typing import Self
 
@@ -27,7 +26,8 @@ class PromptwireError(Exception):
 
     def again(self) -> Self:
         """A copy to raise to one more caller, so that tracebacks never mix."""
-        twin = copy.copy(self)
+        twin = type(self).__new__(type(self), *self.args)  # whatever the constructor of a third party's error takes
+        twin.__dict__.update(self.__dict__)
         twin.__cause__ = self.__cause__
         twin.__suppress_context__ = True
         return twin
@@ -59,6 +59,11 @@ class PromptConfigError(PromptwireError):
 
 class BackendError(PromptwireError):
     """The backend's answer can't be used."""
+
+    # For those of a third party, whose constructors may not call this one.
+    status_code: int | None = None
+    retryable: bool = False
+    retry_after: float | None = None
 
     def __init__(
         self, message: str, *, status_code: int | None = None, retryable: bool = False, retry_after: float | None = None

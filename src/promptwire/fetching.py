@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from promptwire.backends import Backend, PromptSummary
 from promptwire.backends.http import Http, NotModifiedError
-from promptwire.cache import Slot
+from promptwire.cache import NEVER, Slot
 from promptwire.errors import BackendError, BackendUnavailableError, PromptNotFoundError, PromptwireError
 from promptwire.prompts import Prompt
 from promptwire.workers import Workers, rebuild_after_fork
@@ -27,11 +27,15 @@ MAX_CIRCUITS = 1000
 
 
 class Flight(Generic[T]):
-    """One fetch under way, and everybody who waits for it. ``deadline`` is monotonic, and the latest waiter's."""
+    """One fetch under way, and everybody who waits for it; it may take as long as the most patient of them does.
 
-    __slots__ = ("_done", "deadline", "pid")
+    ``deadline`` is monotonic, and doesn't move with each newcomer: under steady traffic none would ever pass.
+    """
+
+    __slots__ = ("_done", "_started", "deadline", "pid")
 
     def __init__(self, deadline: float) -> None:
+        self._started = time.monotonic()
         self.deadline = deadline
         self.pid = os.getpid()
         self._done: Future[T | PromptwireError] = Future()
@@ -39,12 +43,16 @@ class Flight(Generic[T]):
     @property
     def under_way(self) -> bool:
         """Whether it can still land; a parent's flight never lands in a forked child."""
-        return not self._done.done() and self.pid == os.getpid()
+        return self.pid == os.getpid() and not self._done.done()
 
     @property
     def outcome(self) -> T | PromptwireError | None:
         """What was fetched, the error, or ``None`` while it is under way."""
         return self._done.result() if self._done.done() else None
+
+    def join(self, seconds: float) -> None:
+        """One more caller waits, for so long."""
+        self.deadline = max(self.deadline, self._started + seconds)
 
     def settle(self, outcome: T | PromptwireError) -> None:
         """Wake the waiters; only the first outcome counts."""
@@ -63,7 +71,7 @@ class Flight(Generic[T]):
 
         def wake(_: object) -> None:
             with contextlib.suppress(RuntimeError):  # that loop has closed in the meantime
-                loop.call_soon_threadsafe(_wake, waiter)
+                loop.call_soon_threadsafe(waiter.set_result, None)
 
         self._done.add_done_callback(wake)
         await asyncio.wait((waiter,), timeout=max(deadline - time.monotonic(), 0))
@@ -85,11 +93,11 @@ class Fetcher:
         self._lock = threading.Lock()
 
     def start(self, slot: Slot, now: float, deadline: float) -> Flight[Prompt]:
-        """The flight for a slot: the one under way, kept up as long as ``deadline``, or a new one."""
+        """The flight for a slot: the one under way, or a new one."""
         with self._lock:
             flight = slot.flight
             if flight is not None and flight.under_way:
-                flight.deadline = max(flight.deadline, deadline)
+                flight.join(deadline - now)
                 return flight
             slot.flight = flight = Flight(max(deadline, now + self._timeout))
         self._workers.submit(slot.source, lambda: self._run(slot, flight))
@@ -100,14 +108,25 @@ class Fetcher:
 
         An open circuit answers ``(error, False)``; once its time is up the first caller gets ``(error, True)``.
         """
-        if slot.error is not None:
-            return slot.error, now >= slot.retry_at
+        flight, error = slot.flight, slot.error
+        if flight is not None and flight.under_way and now >= flight.deadline:
+            return self.expire(slot, flight, self._timeout), False
+        if error is not None and now < slot.retry_at:
+            return error, False
         with self._lock:
-            until, error = self._circuits.get(slot.source, (0.0, None))
-            if error is not None and now >= until:
-                self._circuits[slot.source] = (now + self._timeout, error)
-                return error, True
-        return error, False
+            until, cause = self._circuits.get(slot.source, (NEVER, None))
+            if cause is None:
+                return error, error is not None
+            if probing := now >= until:
+                self._circuits[slot.source] = (now + self._timeout, cause)
+        return _unasked(slot, cause), probing
+
+    def restamp(self, slot: Slot, stamp: Hashable) -> None:
+        """What was fetched, failed or is being fetched under another stamp no longer holds."""
+        with self._lock:
+            if stamp != slot.stamp:  # pragma: no branch - unless another caller was first
+                slot.expire()
+                slot.stamp = stamp
 
     def expire(self, slot: Slot, flight: Flight[Prompt], seconds: float) -> PromptwireError:
         """What a waiter is told whose time is up; a flight at its own deadline has failed for everybody."""
@@ -122,11 +141,11 @@ class Fetcher:
     def listing(self, backend: Backend, deadline: float) -> Flight[Sequence[PromptSummary]]:
         """A flight for a backend's listing, which is not cached."""
         flight: Flight[Sequence[PromptSummary]] = Flight(deadline)
-        where = f"{backend.name} prompts"
+        http = Http(f"{backend.name} prompts", lambda: flight.deadline)
 
         def work() -> None:
             try:
-                flight.settle(self._attempt(backend.list, Http(where, lambda: flight.deadline), flight))
+                flight.settle(self._attempt(lambda http: tuple(backend.list(http)), http, flight))
             except PromptwireError as error:
                 flight.settle(error)
 
@@ -138,7 +157,7 @@ class Fetcher:
         known = slot.prompt
         http = Http(slot.where, lambda: flight.deadline, slot.etags if known else None)
         try:
-            prompt = self._attempt(lambda http: slot.backend.fetch(slot.ref, http), http, flight)
+            prompt = self._attempt(lambda http: _fetch(slot, http), http, flight)
         except NotModifiedError:
             self._landed(slot, flight, known, slot.etags)  # type: ignore[arg-type]
         except PromptwireError as error:
@@ -173,7 +192,7 @@ class Fetcher:
         with self._lock:
             self._circuits.pop(slot.source, None)
             if slot.flight is flight:  # else the slot was invalidated: this answer may be older than that
-                slot.keep(prompt, etags, now, self._ttl)
+                slot.keep(prompt, etags, now, self._ttl if slot.backend.stamp is None else 0)
         flight.settle(prompt)
 
     def _failed(self, slot: Slot, flight: Flight[Prompt], error: PromptwireError) -> None:
@@ -189,6 +208,7 @@ class Fetcher:
             if len(self._circuits) >= MAX_CIRCUITS:
                 self._circuits.clear()
             self._circuits[slot.source] = (now + OPEN_SECONDS, error)
+            slot.error = None
             return
         self._circuits.pop(slot.source, None)
         if isinstance(error, PromptNotFoundError):
@@ -199,6 +219,17 @@ class Fetcher:
         slot.error, slot.retry_at = (error, now + believed) if believed > 0 else (None, now)
 
 
-def _wake(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+def _fetch(slot: Slot, http: Http) -> Prompt:
+    prompt: object = slot.backend.fetch(slot.ref, http)
+    if not isinstance(prompt, Prompt):
+        raise BackendError(f"{http.where}: the backend returned {type(prompt).__name__}, not a Prompt")
+    return prompt
+
+
+def _unasked(slot: Slot, cause: PromptwireError) -> PromptwireError:
+    error = BackendUnavailableError(
+        f"{slot.where}: not asked for, since its server failed to answer moments ago; it is tried again shortly",
+        retryable=True,
+    )
+    error.__cause__ = cause
+    return error

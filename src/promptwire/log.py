@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shlex
 import sys
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("promptwire")
 
+_USER = re.compile(r"(?<=://)[^/?#]*@")
 _SAFE_HEADERS = {"content-type", "accept", "anthropic-version", "user-agent"}
 
 
@@ -39,7 +41,7 @@ def show_request(request: "Request") -> None:
     """Log the request that goes out, as a curl command without its keys."""
     if not logger.isEnabledFor(logging.DEBUG):
         return
-    lines = [f"curl -X {request.method} {shlex.quote(request.url)}"]
+    lines = [f"curl -X {request.method} {shlex.quote(_USER.sub('*****@', request.url))}"]
     lines += [f"-H {shlex.quote(f'{name}: {_masked(name, value)}')}" for name, value in request.headers.items()]
     if request.body:
         lines.append(f"-d {shlex.quote(_pretty(request.body))}")

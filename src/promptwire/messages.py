@@ -101,6 +101,8 @@ def compile_message(item: object, dialect: str, where: str) -> Step | Placeholde
         return item
     if not isinstance(item, FrozenDict) or not isinstance(item.get("role"), str) or not item["role"]:
         raise TemplateError(f"{where}: a message has a role and a content")
+    if item.get("content") is None and item["role"] in {"system", "developer", "user"}:
+        raise TemplateError(f"{where}: a {item['role']} message has a content")
     if not is_json(item):
         raise TemplateError(f"{where}: a message holds plain JSON values only")
     return Step(item, dialect, where)

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from promptwire.errors import ConfigurationError, MissingVariablesError, PromptConfigError, TemplateError
 from promptwire.frozen import FrozenDict, freeze, is_object, thaw
+from promptwire.log import logger
 from promptwire.messages import Placeholder, Step, close_slots, compile_message, fill_slot
 from promptwire.params import read_config
 
@@ -33,6 +35,8 @@ class PromptRef:
             object.__setattr__(self, "version", _version(self.version, self.id))
         if self.label is not None and not (isinstance(self.label, str) and self.label.strip()):
             raise ConfigurationError(f"prompt {self.id!r}: a label is a text that isn't empty")
+        if self.label is not None and not _is_sendable(self.label):
+            raise ConfigurationError(f"prompt {self.id!r}: control characters are no part of a label")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -53,8 +57,12 @@ def _check_id(prompt_id: object) -> None:
         raise ConfigurationError(f"a prompt id is a text that isn't empty, not {prompt_id!r}")
     if any(part in {".", ".."} for part in prompt_id.replace("\\", "/").split("/")):
         raise ConfigurationError(f"prompt id {prompt_id!r}: '.' and '..' are no part of a prompt's name")
-    if any(ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in prompt_id):
+    if not _is_sendable(prompt_id):
         raise ConfigurationError(f"prompt id {prompt_id!r}: control characters are no part of a prompt's name")
+
+
+def _is_sendable(name: str) -> bool:
+    return not any(ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in name)
 
 
 def _version(given: object, prompt_id: str) -> int | str:
@@ -153,13 +161,9 @@ class Prompt:
 
         Raises ``MissingVariablesError`` that names all missing variables, unless ``missing="keep"``.
         """
-        values = {} if variables is None else variables
-        if not isinstance(values, Mapping):
-            raise ConfigurationError(f"{self.where}: variables is a mapping, not {type(values).__name__}")
         if missing not in {"error", "keep"}:
             raise ConfigurationError(f"{self.where}: missing is 'error' or 'keep', not {missing!r}")
-        if self.partials:
-            values = {**self.partials, **values}
+        values = self._values(variables)
         gaps: list[str] | None = [] if missing == "error" else None
         items: list[dict[str, Any] | Placeholder] = []
         for step in self._steps:
@@ -176,6 +180,18 @@ class Prompt:
         if self.text is not None and text_role != "user":
             items[0]["role"] = text_role  # type: ignore[index]
         return RenderedPrompt(self, items, source, missing)
+
+    def _values(self, variables: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """The caller's values over the partials; the names that nothing asks for are logged."""
+        if variables is None:
+            return self.partials
+        if not isinstance(variables, Mapping):
+            raise ConfigurationError(f"{self.where}: variables is a mapping, not {type(variables).__name__}")
+        if logger.isEnabledFor(logging.DEBUG):
+            known = {*self.variables, *self.partials, *self.placeholders}
+            if unused := [str(name) for name in variables if name not in known]:
+                logger.debug("%s: variables that it doesn't use: %s", self.where, ", ".join(unused))
+        return {**self.partials, **variables} if self.partials else variables
 
 
 class RenderedPrompt:

@@ -5,25 +5,35 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from promptwire.errors import ConfigurationError
+
 
 def mounts(transport: Callable[[str], Any]) -> dict[str, Any]:
     """A transport for each proxy, by httpx's URL patterns; ``None`` is a direct connection."""
     found = urllib.request.getproxies()
-    chosen: dict[str, Any] = {
-        f"{scheme}://": transport(url if "://" in url else f"http://{url}")
-        for scheme, url in found.items()
-        if scheme in {"http", "https", "all"}
-    }
+    spared = [host.strip() for host in found.get("no", "").split(",")]
+    if "*" in spared:
+        return {}
+    named = {scheme: found.get(scheme) or found.get("all") for scheme in ("http", "https")}
+    chosen: dict[str, Any] = {f"{scheme}://": transport(_usable(url)) for scheme, url in named.items() if url}
     if chosen:
-        for host in ("localhost", "127.0.0.1", "[::1]", *found.get("no", "").split(",")):
-            chosen.update(_direct(host.strip()))
+        for host in ("localhost", "127.0.0.1", "::1", *spared):
+            chosen.update(_direct(host))
     return chosen
+
+
+def _usable(url: str) -> str:
+    """With its scheme; the message leaves it out, since it may hold a password."""
+    full = url if "://" in url else f"http://{url}"
+    if urlsplit(full).scheme not in {"http", "https"}:
+        raise ConfigurationError("only HTTP proxies can be used; set HTTP_PROXY and HTTPS_PROXY, or unset ALL_PROXY")
+    return full
 
 
 def _direct(host: str) -> dict[str, None]:
     if not host:
         return {}
-    if host == "*":
-        return {"all://": None}
-    name = urlsplit(host if "://" in host else f"//{host}").hostname or host
-    return {f"all://{name}": None, f"all://*.{name.removeprefix('.')}": None} if name[0] not in "[:" else {}
+    if host.count(":") > 1 and "://" not in host:
+        return {f"all://[{host.strip('[]')}]": None}
+    name = (urlsplit(host if "://" in host else f"//{host}").hostname or host).removeprefix(".")
+    return {f"all://{name}": None, f"all://*.{name}": None}

@@ -1,19 +1,30 @@
 """The single path from a prompt id to a prompt: memory, then the backend, then what is left when it fails."""
 
+import hashlib
 import time
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypedDict, Unpack
 
 from promptwire import log
 from promptwire.ambient import ambient_variables
-from promptwire.backends import Backend, PromptSummary, default_backend_name, known_backends, open_backend
+from promptwire.backends import (
+    Backend,
+    PromptSummary,
+    backend_prefix,
+    check_backend,
+    default_backend_name,
+    open_backend,
+)
 from promptwire.cache import PromptCache, Slot
 from promptwire.errors import BackendUnavailableError, ConfigurationError, PromptwireError
 from promptwire.fetching import Fetcher
 from promptwire.messages import close_slots
 from promptwire.params import merge_variables
 from promptwire.prompts import Prompt, PromptRef, RenderedPrompt
-from promptwire.search import Fallback, Found, Search
+from promptwire.search import MAX_TIMEOUT, Fallback, Found, Search, as_seconds
+
+MAX_BACKENDS = 1000
 
 
 class FindOptions(TypedDict, total=False):
@@ -54,16 +65,19 @@ class Resolver:
     ) -> None:
         if missing not in {"error", "keep"}:
             raise ConfigurationError(f"missing is 'error' or 'keep', not {missing!r}")
+        if max_entries < 1:
+            raise ConfigurationError(f"max_entries is at least 1, not {max_entries!r}")
         self._options: dict[str, Any] = {
             "backend": backend, "cache_ttl": cache_ttl, "max_stale": max_stale,
             "missing": missing, "timeout": timeout, "max_entries": max_entries,
         }  # fmt: skip
-        self._freshness = (cache_ttl, max_stale)
+        self._backend = backend
+        self._freshness = (as_seconds("cache_ttl", cache_ttl), as_seconds("max_stale", max_stale))
         self.missing = missing
-        self._timeout = timeout
+        self._timeout = as_seconds("timeout", timeout, MAX_TIMEOUT)
         self._cache = PromptCache(max_entries)
         self._fetcher = Fetcher(cache_ttl=cache_ttl, timeout=timeout)
-        self._backends: dict[str | None, Backend] = {}
+        self._backends: dict[tuple[str, bytes], Backend] = {}
         # What callers typed, to its slot: spares the cached path the building of a key.
         self._typed: dict[tuple[object, ...], Slot] = {}
         self._max_typed = 4 * max_entries
@@ -189,9 +203,10 @@ class Resolver:
         What was cached is kept for the case that the fetch fails.
         """
         chosen = None if backend is None else self._open(backend)
-        if prompt_id is not None and (prefix := _backend_prefix(prompt_id)):
+        if prompt_id is not None and (prefix := backend_prefix(prompt_id)):
             chosen, prompt_id = self._open(prefix), prompt_id[len(prefix) + 1 :]
         slots = self._cache.select(prompt_id, chosen)
+        self._typed.clear()  # it may lead to prompts that the cache has let go
         for slot in slots:
             slot.expire()
         return len(slots)
@@ -206,7 +221,7 @@ class Resolver:
     def _cached(self, prompt_id: object, backend: object, label: object, version: object) -> Found | None:
         """The path of nearly every call: no lock, no I/O, no key to build."""
         try:
-            slot = self._typed[prompt_id, backend, label, version]
+            slot = self._typed[prompt_id, backend, label, version, version.__class__]
         except (KeyError, TypeError):
             return None
         now = time.monotonic()
@@ -217,14 +232,16 @@ class Resolver:
         return prompt, "cached"
 
     def _search(self, slot: Slot, fallback: Fallback, timeout: float | None) -> Search:
-        seconds = self._timeout if timeout is None else timeout
+        seconds = self._timeout if timeout is None else as_seconds("timeout", timeout, MAX_TIMEOUT)
         return Search(self._fetcher, slot, self._freshness, fallback, seconds)
 
     def _slot(
         self, prompt_id: str, backend: str | Backend | None, label: str | None, version: int | str | None
     ) -> Slot:
-        typed = (prompt_id, backend, label, version)
-        if isinstance(prompt_id, str) and (prefix := _backend_prefix(prompt_id)):
+        typed = (prompt_id, backend, label, version, version.__class__)  # True is no version, though it equals 1
+        if not self._typed:
+            log.configure_from_environment()
+        if isinstance(prompt_id, str) and (prefix := backend_prefix(prompt_id)):
             backend, prompt_id = prefix, prompt_id[len(prefix) + 1 :]
         opened = self._open(backend)
         if label is None and version is None:
@@ -232,19 +249,26 @@ class Resolver:
         slot = self._cache.slot(opened, PromptRef(prompt_id, version, label), time.monotonic())
         if len(self._typed) >= self._max_typed:
             self._typed.clear()
-        self._typed[typed] = slot
+        with suppress(TypeError):  # a backend that can't be hashed
+            self._typed[typed] = slot
         return slot
 
     def _open(self, backend: str | Backend | None) -> Backend:
         """A backend by name, opened once; ``None`` is this resolver's own."""
         if backend is None:
-            backend = self._options["backend"]
-        if backend is not None and not isinstance(backend, str):
-            return backend
-        opened = self._backends.get(backend)
+            backend = self._backend = self._backend or default_backend_name()
+        if not isinstance(backend, str):
+            return check_backend(backend)
+        return self.open_backend(backend)
+
+    def open_backend(self, name: str, **options: object) -> Backend:
+        """A backend as ``options`` configure it; opened once, so that calls with equal keys share one identity."""
+        key = (name, hashlib.sha256(repr(sorted(options.items())).encode()).digest() if options else b"")
+        opened = self._backends.get(key)
         if opened is None:
-            log.configure_from_environment()
-            opened = self._backends.setdefault(backend, open_backend(backend or default_backend_name()))
+            if len(self._backends) >= MAX_BACKENDS:
+                self._backends.clear()
+            opened = self._backends.setdefault(key, open_backend(name, **options))
         return opened
 
     def _render(
@@ -258,12 +282,6 @@ class Resolver:
         if prompt.placeholders:
             close_slots(rendered.items, prompt.where, keep=rendered.missing == "keep")
         return rendered
-
-
-def _backend_prefix(prompt_id: str) -> str | None:
-    """``langfuse`` for ``langfuse:team/welcome``: only a known backend's name is a prefix, ids are literal."""
-    prefix, colon, rest = prompt_id.partition(":")
-    return prefix if colon and rest and prefix in known_backends() else None
 
 
 def _listed(outcome: Sequence[PromptSummary] | PromptwireError | None, backend: Backend) -> list[PromptSummary]:

@@ -395,10 +395,8 @@ def _from_jinja(name: str) -> Callable[..., Data]:
     wants: str = getattr(getattr(function, "jinja_pass_arg", None), "name", "")
 
     def call(run: _Run, value: Data, *args: Data, **kwargs: Data) -> Data:
-        lead: list[Data] = {"context": [run], "eval_context": [run.eval_ctx], "environment": [run.environment]}.get(
-            wants, []
-        )
-        return function(*lead, value, *args, **kwargs)
+        leads: dict[str, Data] = {"context": run, "eval_context": run.eval_ctx, "environment": run.environment}
+        return function(*([leads[wants]] if wants else []), value, *args, **kwargs)
 
     return call
 

@@ -1,18 +1,29 @@
 """One call's search for a prompt that is not fresh in memory: fetch, stale, fallback or error (DESIGN 4.6, 4.7)."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from promptwire import log
-from promptwire.cache import Slot
-from promptwire.errors import ConfigurationError, PromptwireError
+from promptwire.cache import NEVER, Slot
+from promptwire.errors import BackendError, ConfigurationError, PromptwireError
 from promptwire.fetching import Fetcher, Flight
 from promptwire.messages import parse_messages
 from promptwire.prompts import Prompt, Source
 
 Fallback: TypeAlias = str | Sequence[Mapping[str, Any]] | Prompt | None
 Found: TypeAlias = tuple[Prompt, Source]
+
+
+MAX_TIMEOUT = 86_400.0
+
+
+def as_seconds(name: str, value: object, most: float = math.inf) -> float:
+    """The value; ``ConfigurationError`` for what is no time span."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise ConfigurationError(f"{name} is a number of seconds from 0 to {most:g}, not {value!r}")
+    return value
 
 
 class Search:
@@ -35,16 +46,16 @@ class Search:
         """Look; the flight to wait for, or ``None`` if the answer is there."""
         slot, now, fetcher = self._slot, self._now, self._fetcher
         slot.used = now
-        if self._is_current():
-            self._found = slot.prompt, "cached"  # type: ignore[assignment]
+        if (current := self._current()) is not None:
+            self._found = current, "cached"
             return None
         error, probing = fetcher.verdict(slot, now)
         if error is not None and not probing:
             self._found = self._instead(error)
             return None
         flight = fetcher.start(slot, now, self.deadline)
-        if self._may_be_stale():
-            self._found = slot.prompt, "stale"  # type: ignore[assignment]
+        if (stale := self._young_enough()) is not None:
+            self._found = stale, "stale"
         elif error is not None:
             self._found = self._in_hand(error)
         self._flight = None if self._found else flight
@@ -61,21 +72,25 @@ class Search:
             outcome = self._fetcher.expire(self._slot, flight, self._seconds)
         return (outcome, "fresh") if isinstance(outcome, Prompt) else self._instead(outcome)
 
-    def _is_current(self) -> bool:
-        """Fresh, or unchanged where the backend can tell that at no cost (a file's mtime)."""
+    def _current(self) -> Prompt | None:
+        """The prompt, if fresh, or unchanged where the backend can tell that at no cost (a file's mtime)."""
         slot = self._slot
         if slot.backend.stamp is None:
-            return slot.prompt is not None and self._now < slot.fresh_until
-        stamp = slot.backend.stamp(slot.ref)
+            return slot.prompt if self._now < slot.fresh_until else None
+        try:
+            stamp = slot.backend.stamp(slot.ref)
+        except PromptwireError:
+            raise
+        except Exception as error:  # a third party's backend may raise anything
+            raise BackendError(f"{slot.where}: the backend raised {type(error).__name__}") from error
         if stamp != slot.stamp:
-            slot.stamp, slot.error = stamp, None
-            return False
-        return slot.prompt is not None and slot.error is None
+            self._fetcher.restamp(slot, stamp)
+        return slot.prompt if slot.error is None and slot.fetched_at > NEVER else None
 
-    def _may_be_stale(self) -> bool:
+    def _young_enough(self) -> Prompt | None:
         slot = self._slot
         age = self._now - slot.fetched_at
-        return slot.prompt is not None and slot.stamp is None and self._ttl > 0 and age < self._max_stale
+        return slot.prompt if slot.stamp is None and self._ttl > 0 and age < self._max_stale else None
 
     def _instead(self, error: PromptwireError) -> Found:
         """What answers when the backend fails: the stale prompt, whatever its age, the fallback, or the error."""

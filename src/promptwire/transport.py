@@ -5,8 +5,10 @@ The only module that imports httpx, at the first call: building a client costs s
 
 import asyncio
 import atexit
+import re
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +28,8 @@ MAX_CONNECTIONS = 1000
 # Under the 5 s after which common servers (Node, uvicorn) drop an idle connection: a POST that meets
 # the drop can't be told from one that was carried out, and is not retried.
 KEEPALIVE = 4.0
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+:([!-~]([ -~]*[!-~])?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,10 @@ class TransportError(Exception):
     def __init__(self, reason: str, *, sent: bool) -> None:
         super().__init__(reason)
         self.sent = sent
+
+
+class TooLargeError(TransportError):
+    """The answer's body is over the limit."""
 
 
 class Streaming:
@@ -90,14 +98,14 @@ class Streaming:
 def fetch(request: Request, deadline: Callable[[], float], limit: int) -> Response:
     """Send from a worker thread; every socket operation ends at ``deadline()``, a monotonic time.
 
-    Raises ``TransportError``, also for a body of more than ``limit`` bytes.
+    Raises ``TransportError``; its ``TooLargeError`` for a body of more than ``limit`` bytes.
     """
     with until(deadline), open_stream(request, max(deadline() - time.monotonic(), 0.001)) as answer:
         body = bytearray()
         for chunk in answer.chunks():
             body += chunk
             if len(body) > limit:
-                raise TransportError(f"its answer is larger than {limit // 1_000_000} MB", sent=True)
+                raise TooLargeError(f"its answer is larger than {limit // 1_000_000} MB", sent=True)
         return Response(answer.status, answer.headers, bytes(body))
 
 
@@ -128,10 +136,16 @@ async def open_astream(request: Request, timeout: float) -> AsyncGenerator[Strea
 def _build(client: Any, request: Request, timeout: float) -> "httpx.Request":
     import httpx
 
+    for name, value in request.headers.items():
+        if not _HEADER.fullmatch(f"{name}:{value}"):
+            # httpx's own refusals quote the value, which may be a key.
+            raise ConfigurationError(f"header {name!r} can't be sent: its value is no plain ASCII text; check the keys")
     limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
     built: httpx.Request = client.build_request(
         request.method, request.url, headers=request.headers, content=request.body, timeout=limits
     )
+    if built.url.userinfo:
+        raise ConfigurationError("a URL that holds credentials is not called; give them by the keys meant for them")
     return built
 
 
@@ -144,7 +158,7 @@ def _mapped() -> Generator[None]:
         yield
     except httpx.InvalidURL as error:
         raise ConfigurationError("the URL to call is not a valid one; check the host or base URL given") from error
-    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeEncodeError) as error:
         raise ConfigurationError("the request can't be made; check the host (http:// or https://) and keys") from error
     except httpx.HTTPError as error:
         raise TransportError(_reason(error), sent=_was_sent(error)) from error
@@ -166,8 +180,7 @@ def _was_sent(error: BaseException) -> bool:
     if cause is not None and type(cause).__module__.startswith("aiohttp"):
         import aiohttp
 
-        unsent = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-        return not isinstance(cause, unsent)
+        return not isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     return not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
 
 
@@ -177,16 +190,20 @@ class _SyncClient:
     def __init__(self) -> None:
         self.reset()
         rebuild_after_fork(self)
+        atexit.register(self.close)
 
     def reset(self) -> None:
         self._lock = threading.Lock()
         self._client: httpx.Client | None = None
 
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
     def get(self) -> "httpx.Client":
         if self._client is None:
             with self._lock:
                 self._client = self._client or _new_sync_client()
-                atexit.register(self._client.close)
         return self._client
 
 
@@ -229,7 +246,7 @@ def _tls() -> Any:
     return httpx.create_ssl_context()
 
 
-_async: dict[asyncio.AbstractEventLoop, tuple["httpx.AsyncClient", AsyncGenerator[None]]] = {}
+_async: dict[asyncio.AbstractEventLoop, tuple["httpx.AsyncClient", AsyncGenerator[None], list[Any]]] = {}
 
 
 async def _async_client() -> "httpx.AsyncClient":
@@ -237,12 +254,12 @@ async def _async_client() -> "httpx.AsyncClient":
     loop = asyncio.get_running_loop()
     held = _async.get(loop)
     if held is None:
-        for old in [known for known in list(_async) if known.is_closed()]:
-            _async.pop(old, None)
-        client = _new_async_client()
+        _forget_closed_loops()
+        sessions: list[Any] = []
+        client = _new_async_client(sessions)
         guard = _close_with_loop(loop, client)
         await anext(guard)
-        held = _async.setdefault(loop, (client, guard))
+        held = _async.setdefault(loop, (client, guard, sessions))
     return held[0]
 
 
@@ -255,7 +272,17 @@ async def _close_with_loop(loop: asyncio.AbstractEventLoop, client: "httpx.Async
         await client.aclose()
 
 
-def _new_async_client() -> "httpx.AsyncClient":
+@atexit.register
+def _forget_closed_loops() -> None:
+    """Their sessions can't be closed any more, but would each complain that they were not."""
+    for loop in [known for known in list(_async) if known.is_closed()]:
+        for session in _async.pop(loop, (None, None, []))[2]:
+            if session.connector is not None:
+                deque(session.connector.close().__await__())  # done at its first step: there is no loop to wait on
+            session.detach()
+
+
+def _new_async_client(sessions: list[Any]) -> "httpx.AsyncClient":
     import aiohttp
     import httpx
     from httpx_aiohttp import AiohttpTransport
@@ -263,7 +290,8 @@ def _new_async_client() -> "httpx.AsyncClient":
     def transport(proxy: str | None = None) -> AiohttpTransport:
         def session() -> aiohttp.ClientSession:
             connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE, ssl=_tls())
-            return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            sessions.append(made := aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()))
+            return made
 
         return AiohttpTransport(verify=_tls(), proxy=httpx.Proxy(proxy) if proxy else None, client=session)
 

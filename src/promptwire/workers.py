@@ -1,5 +1,6 @@
 """A small pool of daemon threads for blocking fetches: started when needed, never joined, rebuilt after fork."""
 
+import contextlib
 import os
 import threading
 import weakref
@@ -37,11 +38,16 @@ class Workers:
         """Run ``job``, which must not raise, when a thread is free."""
         with self._changed:
             self._queue.append((source, job))
-            if self._idle:
-                self._changed.notify()
-            elif self._threads < self._limit:
-                self._threads += 1
-                threading.Thread(target=self._work, name="promptwire-fetch", daemon=True).start()
+            self._changed.notify()
+            # A thread that was notified but has not woken yet is still counted idle: one job each.
+            if self._threads < self._limit and len(self._queue) > self._idle:
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        # If the system has none to give, the job waits for another thread, and its caller for its deadline.
+        with contextlib.suppress(RuntimeError):
+            threading.Thread(target=self._work, name="promptwire-fetch", daemon=True).start()
+            self._threads += 1
 
     def _work(self) -> None:
         while (taken := self._take()) is not None:

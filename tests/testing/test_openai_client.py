@@ -177,7 +177,7 @@ def test_after_tool_results_it_speaks(client: openai.OpenAI) -> None:
     first = ask(client, request, tools=[ADD]).choices[0].message
     turns = [*request, first.model_dump(exclude_none=True, exclude={"annotations"})]
     turns.append({"role": "tool", "tool_call_id": first.tool_calls[0].id, "content": "42"})
-    assert said(client, turns, tools=[ADD]) == "[gpt-4o] 42"
+    assert said(client, turns, tools=[ADD], tool_choice="required") == "[gpt-4o] 42"
 
 
 def test_scripts_are_used_in_turn_and_the_last_stays() -> None:

@@ -2,7 +2,10 @@
 
 import contextlib
 import http.client
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -138,13 +141,12 @@ def test_drop_may_come_before_the_status_line(server: Hello, client: httpx.Clien
         client.get("/")
 
 
-def test_drip_sends_a_byte_at_a_time(server: Hello, client: httpx.Client) -> None:
-    server.drip(0.001)
-    for path in ("/", "/stream"):
-        with client.stream("GET", path) as response:
-            pieces = [len(piece) for piece in response.iter_raw()]
-        assert max(pieces) < 5  # a reader may find a few bytes at once
-    assert sum(pieces) == len("one two three")
+@pytest.mark.parametrize(("path", "body"), [("/", b'{"said":"hello"}'), ("/stream", b"one two three")])
+def test_drip_sends_a_byte_at_a_time(server: Hello, client: httpx.Client, path: str, body: bytes) -> None:
+    server.drip(0.005)
+    started = time.monotonic()
+    assert client.get(path).content == body
+    assert time.monotonic() - started >= 0.005 * len(body)
 
 
 def test_slow_answers_rightly_in_the_end(server: Hello, client: httpx.Client) -> None:
@@ -281,3 +283,26 @@ def test_an_answer_may_stop_its_own_server() -> None:
         with pytest.raises(httpx.TransportError):
             httpx.get(f"{server.url}/stop?word=x")
         assert httpx.get(f"{server.start().url}/?word=back").json() == {"said": "back"}
+
+
+FORKED = """
+import os, socket
+from promptwire.testing import LoopbackServer
+with LoopbackServer() as server:
+    port = int(server.url.rsplit(":", 1)[1])
+    waiting, releasing = os.pipe()
+    if not os.fork():
+        os.close(releasing)
+        os.read(waiting, 1)
+        os._exit(0)
+    server.stop()
+    print(socket.socket().connect_ex(("127.0.0.1", port)) != 0)
+    os.close(releasing)
+    os.wait()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_does_not_keep_a_stopped_server_listening() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKED]
+    assert subprocess.run(command, capture_output=True, check=True, text=True, timeout=30).stdout == "True\n"

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol
 
 from promptwire.backends.http import Http
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, PromptwireError
 from promptwire.params import nearest
 from promptwire.prompts import Prompt, PromptRef
 
@@ -69,6 +69,12 @@ def known_backends() -> frozenset[str]:
     return frozenset(BUILT_IN) | {point.name for point in entry_points(group=ENTRY_POINTS)}
 
 
+def backend_prefix(prompt_id: str) -> str | None:
+    """``langfuse`` for ``langfuse:team/welcome``: only a known backend's name is a prefix, ids are literal."""
+    prefix, colon, rest = prompt_id.partition(":")
+    return prefix if colon and rest and prefix in known_backends() else None
+
+
 def backend_class(name: str) -> Any:
     """The class of a backend, or ``ConfigurationError`` that lists the known ones."""
     if name in BUILT_IN:
@@ -82,8 +88,24 @@ def backend_class(name: str) -> Any:
 
 def open_backend(name: str, **options: object) -> Backend:
     """A backend, configured by ``options`` and the environment."""
-    opened: Backend = backend_class(name)(**options)
-    return opened
+    try:
+        return check_backend(backend_class(name)(**options))
+    except PromptwireError:
+        raise
+    except Exception as error:  # a third party's module or constructor may raise anything
+        raise ConfigurationError(f"backend {name!r} can't be opened: it raised {type(error).__name__}") from error
+
+
+def check_backend(backend: Any) -> Backend:
+    """The backend, if it has what the protocol asks for."""
+    needed = ("name", "identity", "default_label", "stamp", "fetch")
+    lacking = [attribute for attribute in needed if not hasattr(backend, attribute)]
+    if isinstance(backend, type):
+        raise ConfigurationError(f"a backend is a name or an object, not the class {backend.__name__}")
+    if lacking:
+        raise ConfigurationError(f"{type(backend).__name__} is no backend: it lacks {', '.join(lacking)}")
+    checked: Backend = backend
+    return checked
 
 
 def default_backend_name() -> str:

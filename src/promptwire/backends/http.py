@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from time import time
+from time import monotonic, time
 from typing import Any, NoReturn
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from promptwire.errors import (
     BackendAuthError,
@@ -13,7 +13,7 @@ from promptwire.errors import (
     BackendUnavailableError,
     PromptNotFoundError,
 )
-from promptwire.transport import Request, Response, TransportError, fetch
+from promptwire.transport import Request, Response, TooLargeError, TransportError, fetch
 
 MAX_BODY = 10_000_000
 
@@ -32,8 +32,13 @@ class Http:
     def __init__(self, where: str, deadline: Callable[[], float], etags: Mapping[str, str] | None = None) -> None:
         self.where = where
         self.etags: dict[str, str] = {}
-        self._deadline = deadline
+        self.deadline = deadline
         self._known = etags or {}
+
+    def within(self, where: str, part: float, *, conditional: bool = True) -> "Http":
+        """The same for a ``part`` of the time that remains; without ``conditional`` no answer is a 304."""
+        start = monotonic()
+        return Http(where, lambda: start + (self.deadline() - start) * part, self._known if conditional else None)
 
     def get_json(
         self, url: str, *, headers: Mapping[str, str] | None = None, query: Mapping[str, object] | None = None
@@ -57,13 +62,15 @@ class Http:
         response = self._send(Request("GET", url, {**headers, "if-none-match": known} if known else headers))
         if response.status == 304 and known:
             raise NotModifiedError
-        if etag := response.headers.get("etag"):
+        if (etag := response.headers.get("etag")) and etag.isascii():
             self.etags[url] = etag
         return response
 
     def _send(self, request: Request) -> Response:
         try:
-            return fetch(request, self._deadline, MAX_BODY)
+            return fetch(request, self.deadline, MAX_BODY)
+        except TooLargeError as error:
+            raise BackendError(f"{self.where}: {error}. Is the host right?") from error
         except TransportError as error:
             raise BackendUnavailableError(
                 f"{self.where}: {error}. Check that the server is up and its host is right.", retryable=True
@@ -79,6 +86,22 @@ class Http:
                 f"{self.where}: the server answered 200, but its body is not JSON. Is the host right?",
                 status_code=200,
             ) from error
+
+
+def is_base_url(url: object) -> bool:
+    """Whether paths can be appended to it: http(s), a host, no credentials and no query."""
+    try:
+        parts = urlsplit(url)
+        return bool(
+            isinstance(url, str)
+            and parts.scheme in {"http", "https"}
+            and parts.hostname
+            and "@" not in parts.netloc
+            and not parts.query
+            and parts.port != 0
+        )
+    except (ValueError, AttributeError):  # a broken IPv6 address or port, or no text at all
+        return False
 
 
 def raise_for_status(response: Response, where: str) -> NoReturn:
@@ -112,6 +135,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     return min(max(seconds, 0.0), 3600.0) if seconds == seconds else None  # noqa: PLR0124 - not a number

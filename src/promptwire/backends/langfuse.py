@@ -5,10 +5,10 @@ import hashlib
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from promptwire.backends import PromptSummary
-from promptwire.backends.http import Http
+from promptwire.backends.http import Http, is_base_url
 from promptwire.errors import BackendError, ConfigurationError
 from promptwire.messages import parse_messages
 from promptwire.prompts import Prompt, PromptRef
@@ -18,8 +18,8 @@ PAGE = 100
 
 
 class LangfuseBackend:
-    """Reads ``LANGFUSE_PUBLIC_KEY``, ``LANGFUSE_SECRET_KEY`` and ``LANGFUSE_HOST`` (or ``LANGFUSE_BASE_URL``)
-    for what is not given. Without label and version the prompt labelled ``production`` is meant.
+    """Reads ``LANGFUSE_PUBLIC_KEY``, ``LANGFUSE_SECRET_KEY`` and ``LANGFUSE_BASE_URL`` (or its older name,
+    ``LANGFUSE_HOST``) for what is not given. Without label and version the prompt labelled ``production`` is meant.
     """  # noqa: D205
 
     name = "langfuse"
@@ -35,7 +35,7 @@ class LangfuseBackend:
     def __init__(self, public_key: str | None = None, secret_key: str | None = None, host: str | None = None) -> None:
         public_key = public_key or _key("LANGFUSE_PUBLIC_KEY", "langfuse_public_key")
         secret_key = secret_key or _key("LANGFUSE_SECRET_KEY", "langfuse_secret_key")
-        given = host or os.environ.get("LANGFUSE_HOST") or os.environ.get("LANGFUSE_BASE_URL") or DEFAULT_HOST
+        given = host or os.environ.get("LANGFUSE_BASE_URL") or os.environ.get("LANGFUSE_HOST") or DEFAULT_HOST
         self._prompts = f"{_checked(given)}/api/public/v2/prompts"
         pair = f"{public_key}:{secret_key}".encode()
         self._headers = {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
@@ -65,7 +65,7 @@ class LangfuseBackend:
             try:
                 found += [_summary(row) for row in body["data"]]
                 pages = int(body["meta"]["totalPages"])
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise BackendError(f"{http.where}: the server's listing is not of Langfuse's shape") from error
             page += 1
         return found
@@ -122,7 +122,6 @@ def _key(variable: str, keyword: str) -> str:
 
 def _checked(host: str) -> str:
     """The host without a trailing slash, if it is one."""
-    parts = urlsplit(host)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not is_base_url(host):
         raise ConfigurationError("langfuse: the host must be a URL like https://cloud.langfuse.com (LANGFUSE_HOST)")
     return host.rstrip("/")

@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from promptwire.backends import PromptSummary
@@ -52,7 +53,7 @@ class MemoryBackend:
             prompt = Prompt(
                 prompt_id, version=len(versions) + 1, labels=tuple(labels), config=config or {}, dialect=dialect, **body
             )  # fmt: skip
-            versions.append(prompt)
+            versions[:] = [_without(older, prompt.labels) for older in versions] + [prompt]
         return len(versions)
 
     def stamp(self, ref: PromptRef) -> Hashable:
@@ -76,6 +77,11 @@ class MemoryBackend:
             )
             for prompt_id, versions in sorted(self._versions.items())
         ]
+
+
+def _without(prompt: Prompt, labels: Sequence[str]) -> Prompt:
+    kept = tuple(label for label in prompt.labels if label not in labels)
+    return prompt if kept == prompt.labels else replace(prompt, labels=kept)
 
 
 def _rebuild(versions: dict[str, list[Prompt]]) -> MemoryBackend:

@@ -99,12 +99,15 @@ class Stream:
     def __init__(self, chunks: Iterator[Answer], close: Callable[[], Any], prompt: PromptInfo | None) -> None:
         self._chunks = chunks
         self._close = close
+        self._closed = False
         self.prompt = prompt
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Answer:
+        if self._closed:
+            raise StopIteration
         return next(self._chunks)
 
     def __enter__(self) -> Self:
@@ -115,6 +118,7 @@ class Stream:
 
     def close(self) -> None:
         """Stop reading, and let the provider stop generating."""
+        self._closed = True
         self._close()
 
 
@@ -124,12 +128,15 @@ class AsyncStream:
     def __init__(self, chunks: AsyncIterator[Answer], close: Callable[[], Any], prompt: PromptInfo | None) -> None:
         self._chunks = chunks
         self._close = close
+        self._closed = False
         self.prompt = prompt
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Answer:
+        if self._closed:
+            raise StopAsyncIteration
         return await anext(self._chunks)
 
     async def __aenter__(self) -> Self:
@@ -140,6 +147,7 @@ class AsyncStream:
 
     async def aclose(self) -> None:
         """Stop reading, and let the provider stop generating."""
+        self._closed = True
         await self._close()
 
 

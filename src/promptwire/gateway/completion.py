@@ -6,7 +6,8 @@ from typing import Any
 
 from promptwire.backends import Backend, backend_class, known_backends
 from promptwire.calls import PromptCall, make_ready, turn
-from promptwire.default import default_resolver, opened_backend
+from promptwire.compose import Turn
+from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError
 from promptwire.gateway.answers import Answer, AsyncStream, PromptInfo, Stream, answer, describe
 from promptwire.gateway.driver import ModelCall, achunks, aconnect, asend, chunks, connect, model_call, send
@@ -81,7 +82,7 @@ class _Plan:
 
 _CONTROLS = (
     "missing", "fallback", "messages_placeholder", "input_variable", "text_role", "ignore_prompt_model",
-    "ignore_prompt_params", "allowed_models", "resolver", "api_key", "api_base", "base_url", "timeout", "max_retries",
+    "ignore_prompt_params", "allowed_models", "resolver", "api_key", "api_base", "api_version", "base_url", "timeout", "max_retries",
     "extra_headers", "extra_body",
 )  # fmt: skip
 _NAMED = ("model", "messages", "prompt_id", "prompt_variables", "prompt_label", "prompt_version", "message_mode")
@@ -93,7 +94,7 @@ class _Ask:
 
     resolver: Resolver
     caller: CallerModel
-    messages: Sequence[Mapping[str, Any]]
+    turns: list[Turn]
     call: PromptCall | None
     params: dict[str, Any]
     controls: dict[str, Any] = field(repr=False)
@@ -104,16 +105,20 @@ class _Ask:
         options = dict(given["options"])
         backends = known_backends()
         base = options.get("api_base") or options.get("base_url")
-        caller = parse_model(given["model"], backends, _secret(options.get("api_key")), base)
+        caller = parse_model(
+            given["model"], backends, _secret(options.get("api_key")), base, options.get("api_version")
+        )
         backend_options = _take_backend_options(options, caller.backend)
         controls = {name: options.pop(name) for name in _CONTROLS if name in options}
         _check_names(options)
         resolver = controls.get("resolver") or default_resolver()
+        if not isinstance(resolver, Resolver):
+            raise ConfigurationError(f"resolver is a Resolver, not {type(resolver).__name__}")
         return cls(
             resolver=resolver,
             caller=caller,
-            messages=_checked_messages(given["messages"]),
-            call=_prompt_call(given, caller, controls, backend_options),
+            turns=_turns(given["messages"]),
+            call=_prompt_call(given, resolver, caller, controls, backend_options),
             params=options,
             controls=controls,
             stream=bool(given["stream"]),
@@ -129,11 +134,11 @@ class _Ask:
             ignore_prompt_model=bool(get("ignore_prompt_model")),
             allowed_models=get("allowed_models"),
         )
-        messages: Sequence[object] = self.messages
+        messages: Sequence[object] = [turn.item for turn in self.turns]
         info = None
         settings: Mapping[str, object] = {}
         if found is not None and self.call is not None:
-            ready = make_ready(self.call, found, [turn(message) for message in self.messages], self.resolver)
+            ready = make_ready(self.call, found, self.turns, self.resolver)
             messages = ready.messages
             info = describe(ready.rendered, self.call.label)
             settings = {} if get("ignore_prompt_params") else found[0].settings()
@@ -141,7 +146,10 @@ class _Ask:
             raise ConfigurationError(
                 "there is nothing to send: give messages, or a prompt_id of a prompt with messages"
             )
-        params = {**merge_params(settings, self.params), **(get("extra_body") or {})}
+        extra = get("extra_body") or {}
+        if not isinstance(extra, Mapping):
+            raise ConfigurationError(f"extra_body is a mapping, not {type(extra).__name__}")
+        params = {**merge_params(settings, self.params), **extra}
         call = model_call(
             target,
             messages,
@@ -155,7 +163,11 @@ class _Ask:
 
 
 def _prompt_call(
-    given: Mapping[str, Any], caller: CallerModel, controls: Mapping[str, Any], backend_options: dict[str, Any]
+    given: Mapping[str, Any],
+    resolver: Resolver,
+    caller: CallerModel,
+    controls: Mapping[str, Any],
+    backend_options: dict[str, Any],
 ) -> PromptCall | None:
     prompt_id = given["prompt_id"]
     if prompt_id is None:
@@ -167,7 +179,7 @@ def _prompt_call(
         return None
     backend: str | Backend | None = caller.backend
     if backend_options and caller.backend:
-        backend = opened_backend(caller.backend, backend_options)
+        backend = resolver.open_backend(caller.backend, **backend_options)
     chosen = {name: controls[name] for name in _PROMPT_CONTROLS if controls.get(name) is not None}
     return PromptCall(
         prompt_id=prompt_id,
@@ -205,12 +217,12 @@ def _check_names(params: Mapping[str, Any]) -> None:
             )
 
 
-def _checked_messages(messages: object) -> Sequence[Mapping[str, Any]]:
+def _turns(messages: object) -> list[Turn]:
     if messages is None:
-        return ()
+        return []
     if not isinstance(messages, list | tuple):
         raise ConfigurationError(f"messages is a list of message dicts, not {type(messages).__name__}")
-    return messages
+    return [turn(message) for message in messages]
 
 
 def _secret(value: Any) -> Any:

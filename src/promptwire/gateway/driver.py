@@ -11,9 +11,11 @@ from typing import Any
 
 from promptwire import log
 from promptwire.backends.http import retry_after
-from promptwire.errors import GatewayError
-from promptwire.gateway.openai import OpenAIWire
+from promptwire.errors import ConfigurationError, GatewayError
+from promptwire.frozen import is_object
+from promptwire.gateway.hosts import find_provider
 from promptwire.gateway.providers import Target
+from promptwire.gateway.wires import Wire, find_wire
 from promptwire.transport import Request, Response, Streaming, TransportError, open_astream, open_stream
 
 TIMEOUT = 600.0
@@ -27,9 +29,9 @@ class ModelCall:
     """One request to a model, and how to carry it out. ``timeout`` is in seconds, for each read."""
 
     request: Request
-    wire: OpenAIWire
+    wire: Wire
     name: str
-    secret: str | None = field(default=None, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     timeout: float = TIMEOUT
     retries: int = RETRIES
 
@@ -45,18 +47,36 @@ def model_call(
     headers: Mapping[str, str] | None = None,
 ) -> ModelCall:
     """The call of one model; ``timeout`` defaults to 600 s, ``retries`` to 2."""
-    wire = OpenAIWire()
+    if timeout is not None and not (_is_number(timeout) and timeout > 0):
+        raise ConfigurationError("timeout is a number of seconds above 0")
+    if retries is not None and not (_is_number(retries) and retries >= 0):
+        raise ConfigurationError("max_retries is a number, 0 or more")
+    if headers is not None and not (is_object(headers) and all(isinstance(value, str) for value in headers.values())):
+        raise ConfigurationError("extra_headers is a mapping of names to texts")
+    row = find_provider(target.provider)
+    wire = find_wire(row.wire if row else "openai")
     request = wire.request(target, messages, params, stream=stream)
     if headers:
-        request = replace(request, headers={**request.headers, **headers})
+        ours = {name.lower(): value for name, value in headers.items()}
+        request = replace(request, headers={**request.headers, **ours})
     return ModelCall(
         request,
         wire,
         f"{target.provider}/{target.model}",
-        target.api_key,
+        _secrets(target.api_key, headers or {}),
         TIMEOUT if timeout is None else timeout,
         RETRIES if retries is None else retries,
     )
+
+
+def _secrets(key: str | None, headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What an answer may repeat and an error must not; a short header is no key, but a word of any text."""
+    given = [word for value in headers.values() for word in value.split() if len(word) >= 8]
+    return (key, *given) if key else tuple(given)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def send(call: ModelCall) -> dict[str, Any]:
@@ -175,17 +195,16 @@ class _Mapped:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, TransportError):
             raise _broken(self._call, error) from error
-        if isinstance(error, GatewayError) and error.body is not None:
-            error.body = _masked(self._call, error.body)
+        if isinstance(error, GatewayError):
+            error.args = (f"{self._call.name}: {error}",)
+            error.body = error.body and _masked(self._call, error.body)
 
 
 def _decode(call: ModelCall, response: Response) -> dict[str, Any]:
     try:
         body = json.loads(response.body)
     except (ValueError, RecursionError) as error:
-        raise GatewayError(
-            f"{call.name}: the provider's answer is not JSON; is the base URL right?", status_code=200
-        ) from error
+        raise GatewayError("the provider's answer is not JSON; is the base URL right?", status_code=200) from error
     return call.wire.answer(body)
 
 
@@ -195,11 +214,11 @@ def _broken(call: ModelCall, error: TransportError) -> GatewayError:
 
 def _refusal(call: ModelCall, response: Response) -> GatewayError:
     """Names the provider's codes; its words, which may repeat the prompt's, are in ``body``."""
-    text = response.body.decode(errors="replace")
+    text = _masked(call, response.body.decode(errors="replace"))
     status = response.status
     codes = ", ".join(_codes(text))
     message = f"{call.name}: the provider answered {status}{f' ({codes})' if codes else ''}; .body has its words"
-    return GatewayError(message, status_code=status, body=_masked(call, text))
+    return GatewayError(message, status_code=status, body=text)
 
 
 def _codes(text: str) -> list[str]:
@@ -212,4 +231,6 @@ def _codes(text: str) -> list[str]:
 
 
 def _masked(call: ModelCall, text: str) -> str:
-    return text.replace(call.secret, "*****") if call.secret else text
+    for secret in call.secrets:
+        text = text.replace(secret, "*****")
+    return text

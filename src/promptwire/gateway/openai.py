@@ -29,8 +29,8 @@ class OpenAIWire:
 
     def answer(self, body: Any) -> dict[str, Any]:
         """The completion, if the answer is one."""
-        if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
-            raise GatewayError("the model provider's answer is not a chat completion", status_code=200)
+        if not isinstance(body, dict) or not _has_choices(body):
+            raise GatewayError("the provider's answer is not a chat completion", status_code=200)
         return body
 
     def events(self) -> "OpenAIEvents":
@@ -57,21 +57,26 @@ class OpenAIEvents:
     def end(self) -> None:
         """The stream has ended; raises ``GatewayError`` if it broke off."""
         if not (self._done or self._finished):
-            raise GatewayError("the model provider's stream broke off before its end")
+            raise GatewayError("the provider's stream broke off before its end")
 
     def _chunk(self, event: bytes) -> dict[str, Any]:
         try:
             chunk = json.loads(event)
         except (ValueError, RecursionError) as error:
-            raise GatewayError("the model provider's stream holds an event that is not JSON") from error
-        if not isinstance(chunk, dict):
-            raise GatewayError("the model provider's stream holds an event that is not a chunk")
+            raise GatewayError("the provider's stream holds an event that is not JSON") from error
+        if not isinstance(chunk, dict) or not (chunk.get("choices") is None or _has_choices(chunk)):
+            raise GatewayError("the provider's stream holds an event that is not a chunk")
         if chunk.get("error"):
             text = event.decode(errors="replace")
-            raise GatewayError("the model provider broke the stream off with an error; .body has it", body=text)
+            raise GatewayError("the provider broke the stream off with an error; .body has it", body=text)
         if any(choice.get("finish_reason") for choice in chunk.get("choices") or ()):
             self._finished = True
         return chunk
+
+
+def _has_choices(body: dict[str, Any]) -> bool:
+    choices = body.get("choices")
+    return isinstance(choices, list) and all(isinstance(choice, dict) for choice in choices)
 
 
 def _encode(body: Mapping[str, object]) -> bytes:

@@ -1,40 +1,15 @@
-"""The model providers, and which of them runs a call, with whose key (DESIGN 4.1)."""
+"""Which model runs a call, at which provider, and with whose key (DESIGN 4.1)."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from promptwire.errors import ConfigurationError, PromptConfigError
+from promptwire.gateway.hosts import DEFAULT_PROVIDER, Provider, all_providers, find_provider
 from promptwire.params import nearest
 from promptwire.prompts import Prompt
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """A host that runs models. ``owns`` are beginnings of model names that are unmistakably its own;
-    an ``aggregator`` serves other vendors' models under names with a slash.
-    """  # noqa: D205
-
-    name: str
-    base_url: str | None
-    key_variable: str
-    base_variable: str
-    owns: tuple[str, ...] = ()
-    aggregator: bool = False
-
-
-PROVIDERS: dict[str, Provider] = {
-    provider.name: provider
-    for provider in (
-        Provider(
-            "openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "OPENAI_BASE_URL",
-            owns=("gpt-", "o1", "o3", "o4", "ft:gpt-", "chatgpt-"),
-        ),
-    )
-}  # fmt: skip
-
-DEFAULT_PROVIDER = "openai"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +19,9 @@ class CallerModel:
     backend: str | None
     provider: str
     model: str | None
-    api_key: str | None = None
-    api_base: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    api_base: str | None = field(default=None, repr=False)
+    api_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +32,47 @@ class Target:
     model: str
     api_key: str | None
     api_base: str
+    api_version: str | None = None
 
     def __repr__(self) -> str:
         return f"Target({self.provider}/{self.model})"
 
 
 def parse_model(
-    model: str | None, backends: frozenset[str], api_key: str | None = None, api_base: str | None = None
+    model: str | None,
+    backends: frozenset[str],
+    api_key: str | None = None,
+    api_base: str | None = None,
+    api_version: str | None = None,
 ) -> CallerModel:
     """Take ``[backend/][provider/]model`` apart, as LiteLLM writes it."""
     if model is not None and not isinstance(model, str):
         raise ConfigurationError(f"model is a text like 'langfuse/gpt-4o-mini', not {type(model).__name__}")
+    for name, value in (("api_key", api_key), ("api_base", api_base), ("api_version", api_version)):
+        if value is not None and not isinstance(value, str):
+            raise ConfigurationError(f"{name} is a text, not {type(value).__name__}")
     rest = model or ""
     first, slash, after = rest.partition("/")
     backend = first if first in backends and (slash or not rest.replace(first, "", 1)) else None
     if backend:
         rest = after
     provider, name = split_provider(rest)
-    if provider is None and "/" in rest and not (api_base or os.environ.get(PROVIDERS[DEFAULT_PROVIDER].base_variable)):
-        known = sorted(PROVIDERS)
+    if provider is None and "/" in rest and not (api_base or os.environ.get("OPENAI_BASE_URL")):
+        known = sorted(all_providers())
         unknown = rest.partition("/")[0]
         raise ConfigurationError(
-            f"model {model!r}: there is no provider {unknown!r}{nearest(unknown, known)}; "
+            f"model {model!r}: there is no provider {unknown!r}{nearest(unknown, [*known, *backends])}; "
             f"known are {', '.join(known)}. With api_base= any host on OpenAI's wire takes the name as it is."
         )
-    return CallerModel(backend, provider or DEFAULT_PROVIDER, name or None, api_key or None, api_base or None)
+    return CallerModel(
+        backend, provider or DEFAULT_PROVIDER, name or None, api_key or None, api_base or None, api_version
+    )
 
 
 def split_provider(model: str) -> tuple[str | None, str]:
     """``("openai", "gpt-4o")`` for ``openai/gpt-4o``; no provider where the prefix is not a known one's."""
     prefix, slash, rest = model.partition("/")
-    return (prefix, rest) if slash and rest and prefix in PROVIDERS else (None, model)
+    return (prefix, rest) if slash and rest and find_provider(prefix) else (None, model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +97,8 @@ def choose_model(
     allowed_models: Sequence[str] | None = None,
 ) -> Choice:
     """The prompt's model, if it names one, else the caller's. Raises ``PromptConfigError`` where it may not run."""
+    if isinstance(allowed_models, str):
+        raise ConfigurationError("allowed_models is a list of patterns like 'openai/*', not one text")
     choice = Choice(caller.provider, caller.model)
     if prompt is not None and prompt.model is not None and not ignore_prompt_model:
         choice = Choice(*_of_prompt(prompt, prompt.model, caller), prompt)
@@ -132,23 +120,25 @@ def choose(
     if not choice.model:
         of = "the call names no model" if prompt is None else f"neither {prompt.where} nor the call names a model"
         raise ConfigurationError(f"{of}; give one, as in model='openai/gpt-4o-mini'")
-    return _with_key(PROVIDERS[choice.provider], choice.model, caller, choice.named_by)
+    provider = find_provider(choice.provider)
+    if provider is None:
+        raise ConfigurationError(f"there is no provider {choice.provider!r}; known are {_known()}")
+    return _with_key(provider, choice.model, caller, choice.named_by)
 
 
 def _of_prompt(prompt: Prompt, model: str, caller: CallerModel) -> tuple[str, str]:
     """The provider that DESIGN 4.1's order gives the prompt's model, and its name there."""
     if prompt.provider is not None:
-        if prompt.provider not in PROVIDERS:
-            known = ", ".join(sorted(PROVIDERS))
-            raise PromptConfigError(f"{prompt.where} names provider {prompt.provider!r}; known are {known}")
+        if find_provider(prompt.provider) is None:
+            raise PromptConfigError(f"{prompt.where} names provider {prompt.provider!r}; known are {_known()}")
         return prompt.provider, model.removeprefix(f"{prompt.provider}/")
-    host = PROVIDERS.get(caller.provider)  # a framework's delegate may be of a provider that has no row
+    host = find_provider(caller.provider)  # a framework's delegate may be of a provider that has no row
     if caller.api_base or (host is not None and host.aggregator):
         return caller.provider, model
     named, rest = split_provider(model)
     if named is not None:
         return named, rest
-    owner = next((p.name for p in PROVIDERS.values() if p.owns and model.startswith(p.owns)), None)
+    owner = next((p.name for p in all_providers().values() if p.owns and model.startswith(p.owns)), None)
     return owner or caller.provider, model
 
 
@@ -157,19 +147,34 @@ def _allowed(provider: str, model: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
+def _known() -> str:
+    return ", ".join(sorted(all_providers()))
+
+
 def _with_key(provider: Provider, model: str, caller: CallerModel, named_by: str) -> Target:
     """An explicit key or base URL belongs to the caller's provider alone; another's come from the environment."""
     own = provider.name == caller.provider
     key = (own and caller.api_key) or os.environ.get(provider.key_variable)
-    base = (own and caller.api_base) or os.environ.get(provider.base_variable) or provider.base_url
-    if not key and not (own and caller.api_base):
-        explicit = (
-            "" if own or not caller.api_key else f" The call's own key is {caller.provider}'s and is not sent there."
-        )
+    if not key and provider.needs_key and not (own and caller.api_base):
+        foreign = caller.api_key and not own
+        explicit = f" The call's own key is {caller.provider}'s and is not sent there." if foreign else ""
         raise ConfigurationError(
             f"model {provider.name}/{model}{named_by} needs a key: set {provider.key_variable}"
             f"{', or pass api_key=' if own else ''}.{explicit}"
         )
-    if not base:
-        raise ConfigurationError(f"{provider.name} needs a base URL: set {provider.base_variable}")
-    return Target(provider.name, model, key or None, base.rstrip("/"))
+    version = (own and caller.api_version) or os.environ.get("AZURE_API_VERSION")
+    return Target(provider.name, model, key or None, _base_url(provider, own and caller.api_base), version or None)
+
+
+def _base_url(provider: Provider, explicit: str | Literal[False] | None) -> str:
+    """The explicit base URL, the environment's or the row's own, its variables filled in."""
+    given = explicit or os.environ.get(provider.base_variable)
+    if given:
+        given = given.rstrip("/")
+        return given if not provider.path or given.count("/") > 2 else given + provider.path
+    if provider.base_url is None:
+        raise ConfigurationError(f"{provider.name} needs a base URL: set {provider.base_variable}, or pass api_base=")
+    try:
+        return provider.base_url.format_map(os.environ)
+    except KeyError as error:
+        raise ConfigurationError(f"{provider.name} needs {error.args[0]}, or {provider.base_variable}, set") from None

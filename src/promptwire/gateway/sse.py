@@ -22,7 +22,7 @@ class EventReader:
         lines = text[: len(text) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._buffer = lines.pop() + held
         if len(self._buffer) > MAX_LINE:
-            raise GatewayError("the model provider's stream holds a line that doesn't end")
+            raise GatewayError("the provider's stream holds a line that doesn't end")
         return [event for line in lines if (event := self._line(line)) is not None]
 
     def _line(self, line: bytes) -> bytes | None:

@@ -63,10 +63,6 @@ class Exchange:
         if self.stopped.wait(seconds):
             raise ConnectionAbortedError
 
-    def pass_gate(self, gate: Gate) -> None:
-        gate.hold(self.connection)
-        self.pause(0)
-
     def answer(self) -> Answer:
         return self.compute(self.received)
 
@@ -88,12 +84,12 @@ class Exchange:
     def send_held(self, gate: Gate, after: int) -> None:
         """Answer, but wait at the gate first, or after that many events of a stream."""
         if not after:
-            self.pass_gate(gate)
+            gate.hold(self.connection)
         answer = self.answer()
 
         def held(pieces: Iterator[bytes]) -> Iterator[bytes]:
             yield from itertools.islice(pieces, after)
-            self.pass_gate(gate)
+            gate.hold(self.connection)
             yield from pieces
 
         self.send(replace(answer, pieces=held(answer.pieces)) if after and answer.pieces else answer)
@@ -101,8 +97,8 @@ class Exchange:
     def drip(self, seconds_per_byte: float) -> None:
         def write(data: bytes) -> None:
             for offset in range(len(data)):
-                self.connection.sendall(data[offset : offset + 1])
                 self.pause(seconds_per_byte)
+                self.connection.sendall(data[offset : offset + 1])
 
         self.send(self.answer(), write)
 
@@ -171,14 +167,11 @@ class Faults:
                     return fault.play
         return None
 
-    def open_gates(self) -> None:
-        with self._lock:
-            gates = [fault.gate for fault in (*self._limited, *self._lasting) if fault.gate is not None]
-        for gate in gates:
-            gate.release()
-
     def clear(self) -> None:
-        self.open_gates()
+        """Forget them all, and let go what hangs."""
         with self._lock:
+            for fault in (*self._limited, *self._lasting):
+                if fault.gate is not None:
+                    fault.gate.release()
             self._limited.clear()
             self._lasting.clear()

@@ -3,15 +3,12 @@
 import contextlib
 import selectors
 import socket
-import struct
 import threading
 from collections.abc import Callable
 
 _HOST = "127.0.0.1"
 _BACKLOG = 1024
 _JOIN_SECONDS = 5.0
-# Closing then sends a reset, and leaves no TIME_WAIT behind that would hold the port.
-_LINGER_NONE = struct.pack("ii", 1, 0)
 
 
 class Listener:
@@ -29,16 +26,15 @@ class Listener:
         self._acceptor.start()
 
     def close(self) -> None:
-        """Refuse new connections and reset the established ones, at once."""
-        self.stopped.set()
+        """Refuse new connections and end the established ones, at once."""
         with self._waker:
             self._waker.send(b"!")  # closing it alone wakes nobody while a forked child holds a copy
+            self.stopped.set()  # only now, since the acceptor that sees it hangs up on the waker
             self._acceptor.join(_JOIN_SECONDS)
         with self._lock:
             connections = dict(self._open)
         for connection in connections:
             with contextlib.suppress(OSError):
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in connections.values():
             if thread is not threading.current_thread():

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from promptwire.backends.files import FilesBackend
+from promptwire.default import fresh_resolver
 from promptwire.frozen import thaw
 from promptwire.messages import Placeholder
 from promptwire.resolver import Resolver
@@ -28,17 +29,18 @@ def publish_file(
 
 
 @contextmanager
-def embedded(*, openai: bool = True) -> Generator[FakeLangfuse]:
-    """A fake Langfuse, and a fake OpenAI if asked for, with the process's environment pointing at them inside."""
+def embedded(*, langfuse: bool = True, openai: bool = True) -> Generator[FakeLangfuse | None]:
+    """Fake servers for what is asked for, with the process's environment pointing at them inside."""
     before = dict(os.environ)
-    with ExitStack() as servers:
-        langfuse = servers.enter_context(FakeLangfuse())
-        os.environ.update(langfuse.env)
+    with ExitStack() as servers, fresh_resolver():
+        server = servers.enter_context(FakeLangfuse()) if langfuse else None
+        if server is not None:
+            os.environ.update(server.env)
         if openai:
             model = servers.enter_context(FakeOpenAI())
             os.environ.update(OPENAI_API_KEY=model.api_key, OPENAI_BASE_URL=model.url)
         try:
-            yield langfuse
+            yield server
         finally:
             os.environ.clear()
             os.environ.update(before)

@@ -72,11 +72,9 @@ class LoopbackServer:
         return self
 
     def stop(self) -> None:
-        """Refuse and reset every connection at once, as in an outage; what hangs is let go."""
+        """Refuse new connections and end the established ones at once, as in an outage; faults stay."""
         listener, self._listener = self._listener, None
         if listener is not None:
-            listener.stopped.set()
-            self._faults.open_gates()
             listener.close()
 
     def __enter__(self) -> Self:
@@ -129,7 +127,7 @@ class LoopbackServer:
         self._add(lambda exchange: exchange.drop(after), times, match)
 
     def gate(self, after: int = 0, *, times: int | None = None, match: str = "") -> Gate:
-        """Hold requests, or streams after ``after`` events, until it is released or the server healed or stopped."""
+        """Hold requests, or streams after ``after`` events, until it is released or the server healed."""
         gate = Gate()
         self._faults.add(lambda exchange: exchange.send_held(gate, after), times, match, gate)
         return gate

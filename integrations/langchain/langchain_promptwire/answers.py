@@ -1,0 +1,127 @@
+"""The model's answers on OpenAI's wire as LangChain's messages and chunks."""
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, UsageMetadata
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from langchain_promptwire.messages import read_tool_calls
+from promptwire.errors import GatewayError
+
+_EXTRAS = ("refusal", "reasoning_content", "reasoning", "audio")
+_METADATA = ("id", "system_fingerprint", "service_tier")
+
+
+def to_result(body: Mapping[str, Any], provider: str) -> ChatResult:
+    """A completion's choices; its usage is on the first."""
+    with _shaped(provider):
+        shared = _metadata(body, provider)
+        usage = _usage(body.get("usage"))
+        generations: list[ChatGeneration] = []
+        for choice in body["choices"]:
+            message = _message(choice, shared, None if generations else usage)
+            generations.append(ChatGeneration(message=message))
+        if not generations:
+            raise KeyError("choices")
+        return ChatResult(generations=generations)
+
+
+def _message(choice: Mapping[str, Any], shared: Mapping[str, Any], usage: UsageMetadata | None) -> AIMessage:
+    said = choice["message"]
+    calls, invalid = read_tool_calls(said.get("tool_calls") or ())
+    return AIMessage(
+        content=said.get("content") or "",
+        tool_calls=calls,
+        invalid_tool_calls=invalid,
+        usage_metadata=usage,
+        additional_kwargs=_present(said, _EXTRAS),
+        response_metadata={**shared, **_present(choice, ("finish_reason", "logprobs"))},
+    )
+
+
+class ChunkReader:
+    """One stream's state: what is told once, at its end."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._usage: UsageMetadata | None = None
+        self._told: dict[str, Any] = {"model_provider": provider}
+
+    def feed(self, chunk: Mapping[str, Any]) -> Iterator[ChatGenerationChunk]:
+        """What a chunk adds to the first choice."""
+        with _shaped(self._provider):
+            # Some hosts count in every chunk; the last count is the whole.
+            self._usage = _usage(chunk.get("usage")) or self._usage
+            self._told.update(_metadata(chunk, self._provider))
+            for choice in chunk.get("choices") or ():
+                if not choice.get("index"):
+                    self._told.update(_present(choice, ("finish_reason",)))
+                    made = self._made(choice)
+                    if made is not None:
+                        yield made
+
+    def _made(self, choice: Mapping[str, Any]) -> ChatGenerationChunk | None:
+        delta = choice.get("delta") or {}
+        extras, rest = _present(delta, _EXTRAS), _present(choice, ("logprobs",))
+        content, calls = delta.get("content") or "", delta.get("tool_calls") or ()
+        if not (content or calls or extras or rest):
+            return None
+        message = AIMessageChunk(
+            content=content,
+            tool_call_chunks=[_call_chunk(call) for call in calls],
+            additional_kwargs=extras,
+            response_metadata={"model_provider": self._provider, **rest},
+        )
+        return ChatGenerationChunk(message=message)
+
+    def end(self) -> ChatGenerationChunk:
+        """The last chunk: usage, model and reason to finish."""
+        last = AIMessageChunk(
+            content="", usage_metadata=self._usage, response_metadata=self._told, chunk_position="last"
+        )
+        return ChatGenerationChunk(message=last)
+
+
+def _call_chunk(call: Mapping[str, Any]) -> Any:
+    function = call.get("function") or {}
+    return tool_call_chunk(
+        name=function.get("name"), args=function.get("arguments"), id=call.get("id"), index=call.get("index")
+    )
+
+
+def _metadata(body: Mapping[str, Any], provider: str) -> dict[str, Any]:
+    model = {"model_name": body["model"]} if body.get("model") else {}
+    return {**model, "model_provider": provider, **_present(body, _METADATA)}
+
+
+def _present(source: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: source[name] for name in names if source.get(name)}
+
+
+def _usage(usage: Mapping[str, Any] | None) -> UsageMetadata | None:
+    if not usage:
+        return None
+    read, made = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
+    told = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
+    inputs = {"audio": told[0].get("audio_tokens"), "cache_read": told[0].get("cached_tokens")}
+    outputs = {"audio": told[1].get("audio_tokens"), "reasoning": told[1].get("reasoning_tokens")}
+    return UsageMetadata(
+        input_tokens=read,
+        output_tokens=made,
+        total_tokens=usage.get("total_tokens") or read + made,
+        input_token_details=InputTokenDetails(**{k: v for k, v in inputs.items() if v is not None}),  # type: ignore[typeddict-item]
+        output_token_details=OutputTokenDetails(**{k: v for k, v in outputs.items() if v is not None}),  # type: ignore[typeddict-item]
+    )
+
+
+@contextmanager
+def _shaped(provider: str) -> Generator[None]:
+    """Hosts that are nearly OpenAI's answer all sorts of JSON."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise GatewayError(f"{provider}: the model provider's answer is not a chat completion") from error

@@ -1,0 +1,70 @@
+"""The delegate: a framework's own model that runs the rendered prompt, under another model name or with parameters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable, RunnableParallel, RunnableSequence
+
+from langchain_promptwire.fields import ModelFields
+from promptwire.errors import ConfigurationError
+
+# LangChain's words for providers, where they are not those of model strings.
+_PROVIDERS = {"google_genai": "gemini", "google_vertexai": "vertex_ai"}
+_TOOL_OPTIONS = ("tool_choice", "strict", "parallel_tool_calls")
+# What a prompt may set that with_structured_output sets itself.
+SCHEMA_REPLACES = ("tools", "tool_choice", "parallel_tool_calls", "response_format")
+
+
+def provider_of(llm: object) -> str:
+    """The provider that the delegate tells LangSmith, or ``""`` for a runnable that is no chat model."""
+    if not isinstance(llm, BaseChatModel):
+        return ""
+    told = llm._get_ls_params().get("ls_provider", "")  # noqa: SLF001 - how LangChain asks, too
+    return _PROVIDERS.get(told, told)
+
+
+def address_of(llm: object) -> str | None:
+    """An OpenAI-compatible host that the delegate was pointed at, which takes any model name."""
+    name = "base_url" if isinstance(llm, ModelFields) else "openai_api_base"
+    address = getattr(llm, name, None)
+    return address if isinstance(address, str) else None
+
+
+def model_field(llm: object) -> str | None:
+    """The field that names the delegate's model, if a copy with another name would run that one."""
+    if not isinstance(llm, BaseChatModel) or getattr(llm, "deployment_name", None):
+        return None
+    return next((name for name in ("model_name", "model") if name in type(llm).model_fields), None)
+
+
+def copied(llm: BaseChatModel, changes: Mapping[str, Any]) -> BaseChatModel:
+    """The delegate with other fields and the same clients."""
+    twin = llm.model_copy(update=changes)
+    vars(twin).pop("_serialized", None)  # the cached dump names the old model, also to LangChain's answer cache
+    return twin
+
+
+def with_tools(llm: Runnable[Any, Any], params: dict[str, Any]) -> Runnable[Any, Any]:
+    """Takes the tools out of ``params`` and binds them as the delegate does."""
+    tools = params.pop("tools", None)
+    if not tools:
+        return llm
+    options = {name: params.pop(name) for name in _TOOL_OPTIONS if name in params}
+    try:
+        bound: Runnable[Any, Any] = llm.bind_tools(tools, **options)  # type: ignore[attr-defined]
+    except (AttributeError, NotImplementedError) as error:
+        raise ConfigurationError(f"{type(llm).__name__} can't call tools; give another llm=") from error
+    return bound
+
+
+def with_schema(llm: Runnable[Any, Any], options: Mapping[str, Any], params: Mapping[str, Any]) -> Runnable[Any, Any]:
+    """The delegate's structured output, its model call taking ``params``: a ``RunnableParallel`` hands none on."""
+    try:
+        chain: Runnable[Any, Any] = llm.with_structured_output(**options)  # type: ignore[attr-defined]
+    except (AttributeError, NotImplementedError) as error:
+        raise ConfigurationError(f"{type(llm).__name__} has no structured output; give another llm=") from error
+    if isinstance(chain, RunnableSequence) and isinstance(chain.first, RunnableParallel):
+        steps = {name: step.bind(**params) for name, step in chain.first.steps__.items()}
+        return RunnableSequence(RunnableParallel(steps), *chain.steps[1:])
+    return chain.bind(**params)

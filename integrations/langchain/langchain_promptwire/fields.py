@@ -1,0 +1,63 @@
+"""What both chat models are constructed with, checked."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
+
+from promptwire.errors import ConfigurationError
+from promptwire.params import merge_params, nearest
+
+
+class ModelFields(BaseChatModel):
+    """The arguments of the model call that both chat models share. Unknown ones are a ``ConfigurationError``.
+
+    ``timeout`` is in seconds. The key is not pickled: where it was explicit, a copy in another process reads the
+    environment's.
+    """
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    stop: str | list[str] | None = None
+    streaming: bool = False
+    timeout: float | None = None
+    max_retries: int | None = None
+    api_key: SecretStr | None = None
+    base_url: str | None = Field(default=None, repr=False)
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _checked(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Errors are ours: pydantic's derive from ``ValueError`` and show the values."""
+        try:
+            return handler(_arguments(cls, data) if isinstance(data, dict) else data)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_context=False, include_input=False)
+            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
+            raise ConfigurationError(f"{cls.__name__}: {wrong}") from None
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        return {**state, "__dict__": {**state["__dict__"], "api_key": None}}
+
+    @property
+    def own_params(self) -> dict[str, object]:
+        """The parameters that the constructor was given."""
+        named = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": self.stop or None}
+        return merge_params(self.model_kwargs, named)
+
+
+def _arguments(cls: type[BaseChatModel], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with known ones lifted out of ``model_kwargs``, where LiteLLM's users write them."""
+    extra = data.get("model_kwargs")
+    given = dict(data)
+    if isinstance(extra, Mapping):
+        lifted = {name: value for name, value in extra.items() if name in cls.model_fields and name != "model_kwargs"}
+        given = {**lifted, **data, "model_kwargs": {name: extra[name] for name in extra if name not in lifted}}
+    for name in given:
+        if name not in cls.model_fields:
+            hint = nearest(name, tuple(cls.model_fields))
+            raise ConfigurationError(f"{cls.__name__} has no argument {name!r}{hint}; model_kwargs= takes parameters")
+    return given

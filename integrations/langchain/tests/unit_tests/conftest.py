@@ -1,0 +1,68 @@
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+
+from promptwire.testing import FakeLangfuse, FakeOpenAI
+
+PERSONA = [{"role": "system", "content": "You are {{who}}."}]
+
+
+@pytest.fixture
+def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
+    with FakeOpenAI() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def langfuse(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLangfuse]:
+    # The default resolver read an earlier test's environment.
+    monkeypatch.setattr("promptwire.default._resolver", None)
+    with FakeLangfuse() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        server.publish("welcome", "Welcome {{name}} to {{place}}", config={"model": "gpt-4o", "temperature": 0.3})
+        server.publish("persona", PERSONA)
+        server.publish("goodbye", "Goodbye {{name}}")
+        yield server
+
+
+class Recorder(BaseCallbackHandler):
+    """Counts callbacks by name and keeps what the LLM runs were given and answered."""
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+        self.llm_metadata: list[dict[str, Any]] = []
+        self.llm_inputs: list[Any] = []
+        self.traced: list[str] = []
+        self.tokens = 0
+
+    def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
+        self.count["chain_start"] += 1
+        self.traced.append(repr((serialized, inputs, kwargs)))
+
+    def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:
+        self.count["chain_error"] += 1
+
+    def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:
+        self.count["llm_start"] += 1
+        self.llm_metadata.append(kwargs["metadata"])
+        self.llm_inputs.append(messages[0])
+        self.traced.append(repr((serialized, messages, kwargs)))
+
+    def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:
+        self.count["token"] += 1
+
+    def on_llm_end(self, response: Any, **kwargs: Any) -> None:
+        self.count["llm_end"] += 1
+        usage = response.generations[0][0].message.usage_metadata
+        self.tokens += usage["total_tokens"]
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()

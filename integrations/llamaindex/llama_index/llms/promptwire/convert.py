@@ -1,0 +1,194 @@
+"""Messages between LlamaIndex's shape and OpenAI's, in which prompts are stored."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from llama_index.core.base.llms.types import (
+    AudioBlock,
+    CachePoint,
+    ChatMessage,
+    ContentBlock,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
+from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.llms.utils import parse_partial_json
+from pydantic import BaseModel, PrivateAttr
+
+from promptwire.compose import Turn
+from promptwire.errors import ConfigurationError, TemplateError
+
+_TO_LLAMA = {"human": "user", "ai": "assistant", "model": "assistant"}
+_TO_OPENAI = {MessageRole.CHATBOT: "assistant", MessageRole.MODEL: "assistant"}
+_BESIDE_CONTENT = ("name", "tool_call_id", "function_call")
+_NOT_SENT = (CachePoint, ThinkingBlock, ToolCallBlock)
+_TEXTUAL = (TextBlock, *_NOT_SENT)
+
+
+class PromptMessage(ChatMessage):
+    """A prompt's message: blocks for any LLM, and the very dict that it is stored as for the gateway."""
+
+    _stored: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """OpenAI's dict, which blocks can't hold in full (a URL is normalised, a lone text part is a text)."""
+        return self._stored
+
+
+def from_prompt(item: object, where: str, *, whole: bool) -> PromptMessage:
+    """A prompt's dict as a message; ``whole`` refuses what only the gateway could send."""
+    stored = cast("dict[str, Any]", item)
+    content = stored.get("content")
+    parts = content if isinstance(content, list) else [] if content is None else [{"type": "text", "text": content}]
+    try:
+        blocks = [block for part in parts if (block := _block(part))]
+        if whole and len(blocks) < len(parts):
+            raise TemplateError(f"{where} has a message with a content part that LlamaIndex has no block for")
+        calls = [_called(call) for call in stored.get("tool_calls") or ()]
+        message = PromptMessage(
+            role=MessageRole(_TO_LLAMA.get(stored["role"], stored["role"])),
+            blocks=[*blocks, *calls],
+            additional_kwargs={key: stored[key] for key in _BESIDE_CONTENT if key in stored},
+        )
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise TemplateError(
+            f"{where} has a message that is none for LlamaIndex ({type(error).__name__}); look at its role and parts"
+        ) from None
+    message._stored = stored  # noqa: SLF001 - its own module
+    return message
+
+
+def to_openai(given: object) -> dict[str, Any]:
+    """A message as the wire has it."""
+    message = _checked(given)
+    if isinstance(message, PromptMessage):
+        return message.stored
+    role, extra = role_of(message), message.additional_kwargs
+    made: dict[str, Any] = {"role": role, "content": _content(message, role)}
+    if role == "assistant" and (calls := tool_calls(message)):
+        made["content"] = made["content"] or None
+        made["tool_calls"] = [openai_call(call) for call in calls]
+    if role == "tool":
+        made["tool_call_id"] = extra.get("tool_call_id") or ""
+    elif extra.get("name"):
+        made["name"] = extra["name"]
+    return made
+
+
+def turn(given: object) -> Turn:
+    """A message as ``compose`` sees it."""
+    message = _checked(given)
+    texts = [block.text for block in message.blocks if isinstance(block, TextBlock)]
+    content: object = "".join(texts)
+    if any(not isinstance(block, _TEXTUAL) for block in message.blocks):
+        content = [{"type": "text", "text": content}, {"type": "other"}]
+    role = role_of(message)
+    return Turn("tool" if role == "function" else role, content, message, calls_tools=bool(tool_calls(message)))
+
+
+def role_of(message: ChatMessage) -> str:
+    """OpenAI's word for the role."""
+    return _TO_OPENAI.get(message.role, message.role.value)
+
+
+def tool_calls(message: ChatMessage) -> list[ToolCallBlock]:
+    """The tool calls, from blocks or in any of the forms that integrations keep in ``additional_kwargs``."""
+    blocks = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
+    return blocks or [_called(call) for call in message.additional_kwargs.get("tool_calls") or ()]
+
+
+def selection(call: ToolCallBlock) -> ToolSelection:
+    """A tool call with its arguments read, as far as they have arrived."""
+    arguments: object = call.tool_kwargs
+    if isinstance(arguments, str):
+        try:
+            arguments = parse_partial_json(arguments)
+        except ValueError:
+            arguments = {}
+    known = arguments if isinstance(arguments, dict) else {}
+    return ToolSelection(tool_id=call.tool_call_id or "", tool_name=call.tool_name, tool_kwargs=known)
+
+
+def openai_call(call: ToolCallBlock) -> dict[str, Any]:
+    """A tool call as the wire has it."""
+    arguments = call.tool_kwargs
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return {"id": call.tool_call_id, "type": "function", "function": {"name": call.tool_name, "arguments": text}}
+
+
+def _checked(message: object) -> ChatMessage:
+    if not isinstance(message, ChatMessage):
+        raise ConfigurationError(f"messages is a list of ChatMessage, not of {type(message).__name__}")
+    return message
+
+
+def _called(call: object) -> ToolCallBlock:
+    if isinstance(call, ToolSelection):
+        return ToolCallBlock(tool_call_id=call.tool_id, tool_name=call.tool_name, tool_kwargs=call.tool_kwargs)
+    plain: Any = call.model_dump() if isinstance(call, BaseModel) else call
+    function = plain.get("function") or {}
+    return ToolCallBlock(
+        tool_call_id=plain.get("id"), tool_name=function.get("name") or "", tool_kwargs=function.get("arguments") or {}
+    )
+
+
+def _block(part: Mapping[str, Any]) -> ContentBlock | None:
+    """The block for a content part, or ``None`` where LlamaIndex has none."""
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return TextBlock(text=text)
+        case {"type": "image_url", "image_url": {"url": str(url), "detail": str(detail)}}:
+            return _image(url, detail)
+        case {"type": "image_url", "image_url": {"url": str(url)}}:
+            return _image(url, None)
+        case {"type": "image_url", "image_url": str(url)}:
+            return _image(url, None)
+        case {"type": "input_audio", "input_audio": {"data": str(data), "format": form}}:
+            return AudioBlock(audio=data.encode(), format=form)
+        case _:
+            return None
+
+
+def _image(url: str, detail: str | None) -> ImageBlock | None:
+    try:
+        block = ImageBlock(url=url, detail=detail)
+    except ValueError:
+        return None
+    block.url = url  # what pydantic makes of it is another text
+    return block
+
+
+def _content(message: ChatMessage, role: str) -> str | list[dict[str, Any]]:
+    """Texts joined; parts only where something else is among them, and never for roles that take text alone."""
+    blocks: Sequence[ContentBlock] = [block for block in message.blocks if not isinstance(block, _NOT_SENT)]
+    if role != "user" or all(isinstance(block, TextBlock) for block in blocks):
+        return "".join(block.text for block in blocks if isinstance(block, TextBlock))
+    return [_part(block) for block in blocks]
+
+
+def _part(block: ContentBlock) -> dict[str, Any]:
+    try:
+        match block:
+            case TextBlock():
+                return {"type": "text", "text": block.text}
+            case ImageBlock():
+                held = None if block.url else f"data:{block.image_mimetype};base64,{_base64(block.resolve_image)}"
+                image = {"url": held or str(block.url), "detail": block.detail}
+                return {"type": "image_url", "image_url": {name: text for name, text in image.items() if text}}
+            case AudioBlock():
+                audio = {"data": _base64(block.resolve_audio), "format": block.format}
+                return {"type": "input_audio", "input_audio": audio}
+            case _:
+                raise ConfigurationError(f"PromptwireGateway can't send a {block.block_type} block; an llm= may")
+    except (ValueError, OSError) as error:
+        problem = type(error).__name__
+        raise ConfigurationError(f"a message's {block.block_type} block can't be read: {problem}") from error
+
+
+def _base64(resolve: Callable[..., Any]) -> str:
+    return resolve(as_base64=True).read().decode()  # type: ignore[no-any-return]

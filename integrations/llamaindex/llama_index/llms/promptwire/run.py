@@ -1,0 +1,130 @@
+"""One call of ``Promptwire``: what was asked, and what comes of it once the prompt is found."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing, closing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ChatResponseAsyncGen, ChatResponseGen
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import LLM
+from llama_index.llms.promptwire.convert import from_prompt, turn
+from llama_index.llms.promptwire.delegates import Delegates, Rules
+from llama_index.llms.promptwire.gateway import PromptwireGateway
+
+from promptwire.calls import PromptCall, make_ready
+from promptwire.errors import ConfigurationError
+from promptwire.gateway.answers import describe
+from promptwire.gateway.providers import CallerModel
+from promptwire.params import merge_params
+from promptwire.resolver import Resolver
+from promptwire.search import Found
+
+PROVENANCE = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
+
+
+class TemplateMessages(list[ChatMessage]):
+    """The messages that an engine's template made, and the arguments that it made them from."""
+
+    def __init__(self, messages: Sequence[ChatMessage], args: Mapping[str, Any]) -> None:
+        super().__init__(messages)
+        self.args = args
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A call made ready: ``tools`` are the arguments of ``chat_with_tools``, ``info`` names the prompt in answers."""
+
+    delegate: LLM
+    messages: list[ChatMessage]
+    params: Mapping[str, Any] = field(repr=False)
+    tools: Mapping[str, Any] | None
+    info: Mapping[str, Any]
+
+    def start(self, endpoint: str) -> Any:
+        """Call an endpoint of the delegate, or its twin that takes tools."""
+        if not self.tools:
+            return getattr(self.delegate, endpoint)(self.messages, **self.params)
+        if not isinstance(self.delegate, FunctionCallingLLM):
+            name = type(self.delegate).__name__
+            raise ConfigurationError(f"llm={name}() can't call tools: give a FunctionCallingLLM")
+        with_tools = getattr(self.delegate, f"{endpoint}_with_tools")
+        return with_tools(chat_history=self.messages, **self.tools, **self.params)
+
+    def mark(self, response: ChatResponse) -> ChatResponse:
+        """The response with the prompt's name beside its message, whose own extras would go out again."""
+        if not self.info:
+            return response
+        return response.model_copy(update={"additional_kwargs": {**response.additional_kwargs, **self.info}})
+
+    def mark_each(self, responses: ChatResponseGen) -> ChatResponseGen:
+        """``mark`` for a stream."""
+        with closing(responses):
+            for response in responses:
+                yield self.mark(response)
+
+    async def amark_each(self, responses: ChatResponseAsyncGen) -> ChatResponseAsyncGen:
+        """``mark`` for an async stream."""
+        async with aclosing(responses):
+            async for response in responses:
+                yield self.mark(response)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A call as the caller made it; its parameters are those of the constructor, bound, and given with the call."""
+
+    messages: Sequence[ChatMessage]
+    call: PromptCall | None
+    caller: CallerModel
+    own: Mapping[str, Any] = field(repr=False)
+    bound: Mapping[str, Any] = field(repr=False)
+    given: Mapping[str, Any] = field(repr=False)
+    tools: Mapping[str, Any] | None
+    rules: Rules
+    ignore_prompt_params: bool
+    resolver: Resolver
+    delegates: Delegates
+
+    def find(self) -> Found | None:
+        """The prompt, if the call has one."""
+        return self.resolver.find(self.call.prompt_id, **self.call.options()) if self.call else None
+
+    async def afind(self) -> Found | None:
+        """``find`` without blocking the loop."""
+        return await self.resolver.afind(self.call.prompt_id, **self.call.options()) if self.call else None
+
+    def run(self, found: Found | None) -> Run:
+        """Decide model, messages and parameters; pure."""
+        prompt = found[0] if found else None
+        settings = prompt.settings() if prompt and not self.ignore_prompt_params else {}
+        tools = {"tools": self.tools["tools"]} if self.tools else {}
+        params = merge_params(self.own, settings, self.bound, {**tools, **self.given})
+        if tools:
+            del params["tools"]
+        delegate = self.delegates.pick(self.caller, prompt, params, self.rules)
+        messages, info = self._composed(found, whole=not isinstance(delegate, PromptwireGateway))
+        if not messages:
+            raise ConfigurationError("there is nothing to send: give messages, or the prompt_id of a prompt with some")
+        return Run(delegate, messages, params, self.tools, info)
+
+    def _composed(self, found: Found | None, *, whole: bool) -> tuple[list[ChatMessage], dict[str, Any]]:
+        """The messages to send, and what answers are to tell of the prompt."""
+        turns = [turn(message) for message in self.messages]
+        if found is None or self.call is None:
+            return list(self.messages), {}
+        ready = make_ready(self._with_engine(self.call, found), found, turns, self.resolver, level=logging.WARNING)
+        where = found[0].where
+        messages = [
+            item if isinstance(item, ChatMessage) else from_prompt(item, where, whole=whole) for item in ready.messages
+        ]
+        told = describe(ready.rendered, self.call.label)
+        return messages, {name: getattr(told, name) for name in PROVENANCE}
+
+    def _with_engine(self, call: PromptCall, found: Found) -> PromptCall:
+        """An engine's arguments are variables; not messages, whatever their name: it gives histories as texts."""
+        if not isinstance(self.messages, TemplateMessages):
+            return call
+        args = {name: value for name, value in self.messages.args.items() if name not in found[0].placeholders}
+        return replace(call, variables={**call.variables, **args})

@@ -1,0 +1,5 @@
+"""``python -m promptwire``."""
+
+from promptwire.cli import main
+
+main()
