@@ -38,7 +38,7 @@ def imports(namespace: str) -> int:
 
 def runs(*command: str) -> None:
     """Fails with the command's output, unless it exits with 0."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - our own
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     check(holds=done.returncode == 0, message=f"{command[-1]} failed:\n{done.stdout}{done.stderr}")
 
 

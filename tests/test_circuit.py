@@ -112,18 +112,22 @@ def test_a_failed_probe_keeps_the_circuit_open(door: Door, langfuse: FakeLangfus
         assert langfuse.count == expected
 
 
-def test_a_hanging_server_fails_for_all_at_the_first_deadline(langfuse: FakeLangfuse, clock: Clock) -> None:
+async def test_a_hanging_server_fails_for_all_at_the_first_deadline(langfuse: FakeLangfuse, clock: Clock) -> None:
     """Newcomers don't keep a fetch up, else the circuit never opens under steady traffic."""
     resolver = Resolver("langfuse", timeout=5)
     with langfuse.gate() as gate:
+        waiting = []
         for _ in range(5):
-            assert resolver.find("greeting", fallback="Hi", timeout=0)[1] == "fallback"
-            assert gate.wait_for(1)
+            waiting.append(asyncio.create_task(resolver.afind("greeting")))
+            await asyncio.sleep(0)
+            assert await asyncio.to_thread(gate.wait_for, 1)
             clock.ahead += 1
         with pytest.raises(BackendUnavailableError, match="no answer within 5 s"):
-            resolver.find("greeting")
+            resolver.find("greeting", timeout=0)
         with pytest.raises(BackendUnavailableError, match="not asked for"):
             resolver.find("farewell")
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {BackendUnavailableError}
 
 
 async def test_a_more_patient_caller_keeps_the_fetch_up(langfuse: FakeLangfuse, clock: Clock) -> None:

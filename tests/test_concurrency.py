@@ -165,6 +165,27 @@ def test_a_slow_host_does_not_stall_another(door: Door, langfuse: FakeLangfuse, 
         assert slow.count <= 8
 
 
+def test_a_wait_in_the_queue_says_nothing_of_the_host(door: Door, stub: type[Stub], until: Until) -> None:
+    gate = threading.Event()
+
+    def reply(ref: PromptRef, _: object) -> Prompt:
+        assert gate.wait(30)
+        return Prompt(ref.id, text="Hello")
+
+    backend = stub(reply)
+    resolver = Resolver(backend, timeout=0.01)
+    with ThreadPoolExecutor(8) as pool:
+        busy = [pool.submit(resolver.find, f"p{number}", timeout=30) for number in range(8)]
+        until(lambda: backend.fetched.total() == 8)
+        for _ in range(2):
+            with pytest.raises(BackendUnavailableError, match="no answer within"):
+                door.find(resolver, "queued")
+        gate.set()
+        assert [answer.result(30)[1] for answer in busy] == ["fresh"] * 8
+    until(lambda: backend.fetched["queued"] == 1)
+    assert door.source(resolver, "another") == "fresh"
+
+
 async def test_a_slow_host_does_not_stall_another_asked_in_the_same_breath(langfuse: FakeLangfuse) -> None:
     resolver = Resolver("langfuse", timeout=30)
     await resolver.afind("greeting")  # leaves one idle thread, which both would count on

@@ -37,7 +37,11 @@ FAULTS: dict[str, tuple[Fault, type[PromptwireError], int]] = {
     "no prompt": (lambda server: server.garbage('{"version": 1}'), BackendError, 1),
     "odd prompt": (lambda server: server.garbage('{"prompt": 5, "version": 1}'), BackendError, 1),
     "no version": (lambda server: server.garbage('{"prompt": "Hello"}'), BackendError, 1),
-    "too large": (lambda server: server.garbage("x" * 10_000_001), BackendError, 1),
+    "too large": (
+        lambda server: server.garbage('{"version": 1, "prompt": "%s"}' % ("x" * 10_000_000)),
+        BackendError,
+        1,
+    ),
     "redirect": (lambda server: server.redirect(f"{server.url}/elsewhere"), BackendError, 1),
     "400": (lambda server: server.fail(400), BackendError, 1),
     "401": (lambda server: server.fail(401), BackendAuthError, 1),
@@ -76,6 +80,8 @@ def test_each_failure_has_its_error_and_its_number_of_requests(
         with pytest.raises(PromptwireError, match=r"langfuse prompt 'greeting' \(label 'production'\)") as caught:
             door.find(resolver, "greeting")
         assert type(caught.value) is expected
+        if isinstance(caught.value, BackendError):
+            assert caught.value.retryable is (requests != 1)
     assert langfuse.count == requests
     assert len(clock.slept) == (2 if expected is BackendUnavailableError else 0)
 

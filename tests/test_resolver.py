@@ -26,6 +26,7 @@ from promptwire import (
 )
 from promptwire.backends.langfuse import LangfuseBackend
 from promptwire.backends.memory import MemoryBackend
+from promptwire.default import fresh_resolver, invalidate
 from promptwire.testing import FakeLangfuse
 
 if TYPE_CHECKING:
@@ -136,9 +137,7 @@ def test_a_host_that_is_none_is_a_configuration_error(host: str, door: Door) -> 
 
 
 def test_an_unknown_backend_is_answered_with_the_nearest(door: Door) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"no backend 'langfus' \(did you mean 'langfuse'\?\); known are files, "
-    ):
+    with pytest.raises(ConfigurationError, match=r"no backend 'langfus' \(did you mean 'langfuse'\?\); known are "):
         door.find(Resolver("langfus"), "greeting")
 
 
@@ -286,10 +285,13 @@ def test_a_listing_that_fails(door: Door, langfuse: FakeLangfuse, stub: type[Stu
 
 
 def test_the_default_resolver_answers_the_public_names(langfuse: FakeLangfuse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("promptwire.default._resolver", None)
     monkeypatch.setenv("PROMPTWIRE_BACKEND", "langfuse")
-    assert promptwire.get_prompt("greeting").version == 1
-    assert asyncio.run(promptwire.aget_prompt("greeting")).version == 1
-    assert promptwire.resolve("greeting", variables={"name": "Ada"}).source == "cached"
-    assert asyncio.run(promptwire.aresolve("greeting", variables={"name": "Ada"})).source == "cached"
-    assert langfuse.count == 1
+    with fresh_resolver():
+        assert promptwire.get_prompt("greeting").version == 1
+        assert asyncio.run(promptwire.aget_prompt("greeting")).version == 1
+        assert promptwire.resolve("greeting", variables={"name": "Ada"}).source == "cached"
+        assert asyncio.run(promptwire.aresolve("greeting", variables={"name": "Ada"})).source == "cached"
+        assert langfuse.count == 1
+        assert invalidate() == 1
+        assert promptwire.get_prompt("greeting").version == 1
+    assert langfuse.count == 2

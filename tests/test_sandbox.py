@@ -215,6 +215,8 @@ ATTACKS = {
     "replace": "{{ ('a' * 60000)|replace('a', 'b' * 60000) }}",
     "str.replace": "{{ ('a' * 60000).replace('', 'b' * 60000) }}",
     "strip": "{{ ('a' * 1000000).strip('b' * 1000000) }}",
+    "list searched": "{% set s = [1] * 90000 %}{% for i in range(9000) %}{{ s.count(2) }}{% endfor %}",
+    "list of long numbers": "{{ ([7 ** 1300] * 250000)|upper }}",
     "power": "{{ 9 ** (9 ** 9) }}",
     "power of a power": "{{ ((9 ** 999) ** 999) }}",
     "product of integers": "{% set n = namespace(i=2) %}{% for i in range(99) %}{% set n.i = n.i * n.i %}{% endfor %}",
@@ -226,6 +228,7 @@ ATTACKS = {
     "center": "{{ x|center(1000000000) }}",
     "indent": "{{ x|indent(1000000000, true) }}",
     "indent by text": "{{ ('\\n' * 90000)|indent('b' * 90000, true) }}",
+    "steps refunded": "{{ x|indent(-9 ** 15) }}{% for i in range(90000) %}{{ i }}{% endfor %}",
     "tojson indented": "{{ [1]|tojson(indent=1000000000) }}",
     "wordwrap": "{{ x|wordwrap(1, wrapstring=x) }}",
     "round": "{{ 'a'|round(9, 'ceil') }}",
@@ -237,6 +240,8 @@ ATTACKS = {
     "nested loops": "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}",
     "filtered loops": "{% set r = range(90000) %}{% for i in r %}{% for j in r if false %}{% endfor %}{% endfor %}",
     "loop of literals": "{% for i in range(90000) %}" + "{% set a = [1, 2, 3] %}" * 500 + "{% endfor %}",
+    "block of literals": "{% macro m() %}{% for i in range(15000) %}{{ caller() }}{% endfor %}{% endmacro %}"
+    "{% call m() %}" + "{% set a = [1, 2, 3] %}" * 500 + "{% endcall %}",
     "loop of text": "{% for i in range(90000) %}" + "text " * 5000 + "{% endfor %}",
     "loop of text in a buffer": "{% set s %}{% for i in range(50000) %}" + "text " * 5000 + "{% endfor %}{% endset %}",
     "endless macro": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
@@ -250,7 +255,7 @@ ATTACKS = {
     "shared list in a set": DOUBLING.replace("[", "(").replace("]", ",)") + "{{ [a]|unique|list }}",
     "shared list in lower": DOUBLING + "{{ a is lower }}",
     "deep data": "{% set n = namespace(a=1) %}{% for i in range(5000) %}{% set n.a = [n.a] %}{% endfor %}{{ n.a }}",
-    "hook by name": "{{ [x]|map('$enter', -1000000)|list }}",
+    "hook by name": "{{ [-1000000]|map('$enter')|list }}",
     "filter by a value": "{{ [x]|map(x)|list }}",
     "test by a value": "{{ [x]|select(x)|list }}",
     "spread": "{{ dict(*range(90000)) }}",
@@ -285,8 +290,9 @@ ATTACKS = {
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_an_attack_ends_in_a_template_error(attack: str) -> None:
-    assert refusal(ATTACKS[attack], x="SECRET").startswith("files prompt 'p'")
-    assert "SECRET" not in refusal(ATTACKS[attack], x="SECRET")
+    message = refusal(ATTACKS[attack], x="SECRET")
+    assert message.startswith("files prompt 'p'")
+    assert "SECRET" not in message
 
 
 HARMLESS = {

@@ -72,7 +72,8 @@ def test_no_file_outgrows_its_room() -> None:
         for path in repository_files()
         if path.suffix == ".py"
     }
-    assert {path: size for path, size in sizes.items() if size > 300} == {}
+    rooms = {path: 500 if "tests/" in path else 300 for path in sizes}  # a test file may be one long table
+    assert {path: size for path, size in sizes.items() if size > rooms[path]} == {}
 
 
 def test_llama_index_stays_a_namespace() -> None:

@@ -77,9 +77,6 @@ class PromptCache:
         """A lock of our own, whatever state a forked parent's was in."""
         self._lock = threading.Lock()
 
-    def __len__(self) -> int:
-        return len(self._slots)
-
     def slot(self, backend: "Backend", ref: PromptRef, now: float) -> Slot:
         """The slot for a prompt; made if there is none."""
         key = (backend.name, backend.identity, ref)

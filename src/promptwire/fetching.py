@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from promptwire.backends import Backend, PromptSummary
 from promptwire.backends.http import Http, NotModifiedError
 from promptwire.cache import NEVER, Slot
 from promptwire.errors import BackendError, BackendUnavailableError, PromptNotFoundError, PromptwireError
-from promptwire.prompts import Prompt
+from promptwire.prompts import Prompt, PromptRef
 from promptwire.workers import Workers, rebuild_after_fork
 
 T = TypeVar("T")
@@ -32,12 +32,13 @@ class Flight(Generic[T]):
     ``deadline`` is monotonic, and doesn't move with each newcomer: under steady traffic none would ever pass.
     """
 
-    __slots__ = ("_done", "_started", "deadline", "pid")
+    __slots__ = ("_done", "_started", "deadline", "pid", "queued")
 
     def __init__(self, deadline: float) -> None:
         self._started = time.monotonic()
         self.deadline = deadline
         self.pid = os.getpid()
+        self.queued = True
         self._done: Future[T | PromptwireError] = Future()
 
     @property
@@ -49,6 +50,12 @@ class Flight(Generic[T]):
     def outcome(self) -> T | PromptwireError | None:
         """What was fetched, the error, or ``None`` while it is under way."""
         return self._done.result() if self._done.done() else None
+
+    def take_off(self, seconds: float) -> None:
+        """A thread has it: its time counts from here, since what waits in a queue says nothing of its host."""
+        self.queued = False
+        self._started = time.monotonic()
+        self.join(seconds)
 
     def join(self, seconds: float) -> None:
         """One more caller waits, for so long."""
@@ -109,7 +116,7 @@ class Fetcher:
         An open circuit answers ``(error, False)``; once its time is up the first caller gets ``(error, True)``.
         """
         flight, error = slot.flight, slot.error
-        if flight is not None and flight.under_way and now >= flight.deadline:
+        if flight is not None and flight.under_way and now >= flight.deadline and not flight.queued:
             return self.expire(slot, flight, self._timeout), False
         if error is not None and now < slot.retry_at:
             return error, False
@@ -134,7 +141,7 @@ class Fetcher:
             f"{slot.where}: no answer within {seconds:.3g} s. Check that the server is up, or give a longer timeout.",
             retryable=True,
         )
-        if time.monotonic() >= flight.deadline:
+        if time.monotonic() >= flight.deadline and not flight.queued:
             self._failed(slot, flight, error)
         return error
 
@@ -145,7 +152,7 @@ class Fetcher:
 
         def work() -> None:
             try:
-                flight.settle(self._attempt(lambda http: tuple(backend.list(http)), http, flight))
+                flight.settle(attempt(lambda http: tuple(backend.list(http)), http))
             except PromptwireError as error:
                 flight.settle(error)
 
@@ -154,38 +161,17 @@ class Fetcher:
 
     def _run(self, slot: Slot, flight: Flight[Prompt]) -> None:
         """In a worker thread; must not raise."""
+        flight.take_off(self._timeout)
         known = slot.prompt
         http = Http(slot.where, lambda: flight.deadline, slot.etags if known else None)
         try:
-            prompt = self._attempt(lambda http: _fetch(slot, http), http, flight)
+            prompt = attempt(lambda http: fetch_prompt(slot.backend, slot.ref, http), http)
         except NotModifiedError:
             self._landed(slot, flight, known, slot.etags)  # type: ignore[arg-type]
         except PromptwireError as error:
             self._failed(slot, flight, error)
         else:
             self._landed(slot, flight, prompt, http.etags)
-
-    def _attempt(self, fetch: Callable[[Http], T], http: Http, flight: Flight[T]) -> T:
-        """Fetch, and again where it may help, all before the flight's deadline."""
-        for pause in (*RETRY_PAUSES, None):
-            try:
-                return fetch(http)
-            except (PromptwireError, NotModifiedError) as error:
-                if pause is None or not self._may_retry(error, pause, flight):
-                    raise
-            except BaseException as error:  # a third party's backend may raise anything
-                raise BackendError(f"{http.where}: the backend raised {type(error).__name__}") from error
-        raise AssertionError  # pragma: no cover - the last pause is None
-
-    def _may_retry(self, error: Exception, pause: float, flight: Flight[Any]) -> bool:
-        """Wait before the next attempt, if one makes sense in the time that remains."""
-        if not isinstance(error, BackendError) or not error.retryable:
-            return False
-        wait = pause * random.uniform(0.5, 1.5) if error.retry_after is None else error.retry_after  # noqa: S311
-        if time.monotonic() + wait >= flight.deadline:
-            return False
-        time.sleep(wait)
-        return True
 
     def _landed(self, slot: Slot, flight: Flight[Prompt], prompt: Prompt, etags: dict[str, str]) -> None:
         now = time.monotonic()
@@ -208,7 +194,6 @@ class Fetcher:
             if len(self._circuits) >= MAX_CIRCUITS:
                 self._circuits.clear()
             self._circuits[slot.source] = (now + OPEN_SECONDS, error)
-            slot.error = None
             return
         self._circuits.pop(slot.source, None)
         if isinstance(error, PromptNotFoundError):
@@ -219,11 +204,36 @@ class Fetcher:
         slot.error, slot.retry_at = (error, now + believed) if believed > 0 else (None, now)
 
 
-def _fetch(slot: Slot, http: Http) -> Prompt:
-    prompt: object = slot.backend.fetch(slot.ref, http)
+def attempt(fetch: Callable[[Http], T], http: Http) -> T:
+    """Fetch, and again where it may help, all before ``http.deadline``."""
+    for pause in (*RETRY_PAUSES, None):
+        try:
+            return fetch(http)
+        except (PromptwireError, NotModifiedError) as error:
+            if pause is None or not _may_retry(error, pause, http):
+                raise
+        except BaseException as error:  # a third party's backend may raise anything
+            raise BackendError(f"{http.where}: the backend raised {type(error).__name__}") from error
+    raise AssertionError  # pragma: no cover - the last pause is None
+
+
+def fetch_prompt(backend: Backend, ref: PromptRef, http: Http) -> Prompt:
+    """What ``backend.fetch`` answers, if it is a prompt."""
+    prompt: object = backend.fetch(ref, http)
     if not isinstance(prompt, Prompt):
         raise BackendError(f"{http.where}: the backend returned {type(prompt).__name__}, not a Prompt")
     return prompt
+
+
+def _may_retry(error: Exception, pause: float, http: Http) -> bool:
+    """Wait before the next attempt, if one makes sense in the time that remains."""
+    if not isinstance(error, BackendError) or not error.retryable:
+        return False
+    wait = pause * random.uniform(0.5, 1.5) if error.retry_after is None else error.retry_after  # noqa: S311
+    if time.monotonic() + wait >= http.deadline():
+        return False
+    time.sleep(wait)
+    return True
 
 
 def _unasked(slot: Slot, cause: PromptwireError) -> PromptwireError:

@@ -47,14 +47,24 @@ def parse_messages(messages: Sequence[Any]) -> tuple[Any, ...]:
     )
 
 
-class Step:
-    """One message of a prompt, its content compiled."""
+class PlainStep:
+    """A message that is a role and a text: nearly all of them, so ``fill`` is its template's own method."""
 
-    __slots__ = ("content", "message", "role", "variables")
+    __slots__ = ("fill", "role", "variables")
+
+    def __init__(self, role: str, content: Template) -> None:
+        self.role = role
+        self.fill = content.render
+        self.variables = content.variables
+
+
+class Step:
+    """Any other message of a prompt, its content compiled."""
+
+    __slots__ = ("content", "message", "variables")
 
     def __init__(self, message: FrozenDict, dialect: str, where: str) -> None:
-        self.message = None if message.keys() == {"role", "content"} else message
-        self.role = message["role"]
+        self.message = message
         self.content: Template | tuple[Any, ...] | None = _compile_content(message.get("content"), dialect, where)
         parts = (self.content,) if not isinstance(self.content, tuple) else self.content
         compiled = [part.template if isinstance(part, _Part) else part for part in parts]
@@ -66,8 +76,6 @@ class Step:
             content = [part.render(values, gaps) if part.__class__ is _Part else thaw(part) for part in content]
         elif content is not None:
             content = content.render(values, gaps)
-        if self.message is None:
-            return {"role": self.role, "content": content}
         message: dict[str, Any] = thaw(self.message)
         if "content" in message:
             message["content"] = content
@@ -95,7 +103,7 @@ class _Part:
         return filled
 
 
-def compile_message(item: object, dialect: str, where: str) -> Step | Placeholder:
+def compile_message(item: object, dialect: str, where: str) -> PlainStep | Step | Placeholder:
     """Raises ``TemplateError`` for what is no message; ``where`` opens its text."""
     if isinstance(item, Placeholder):
         return item
@@ -105,6 +113,9 @@ def compile_message(item: object, dialect: str, where: str) -> Step | Placeholde
         raise TemplateError(f"{where}: a {item['role']} message has a content")
     if not is_json(item):
         raise TemplateError(f"{where}: a message holds plain JSON values only")
+    content = item.get("content")
+    if isinstance(content, str) and item.keys() == {"role", "content"}:
+        return PlainStep(item["role"], compile_template(content, dialect, where))
     return Step(item, dialect, where)
 
 
@@ -130,7 +141,7 @@ def fill_slot(slot: Placeholder, values: Mapping[str, Any], where: str) -> list[
     given = values.get(slot.name)
     if given is None:
         return [slot]
-    if not isinstance(given, list | tuple) or not all(isinstance(m, Mapping) and _role(m) for m in given):
+    if not isinstance(given, (list, tuple)) or not all(isinstance(m, Mapping) and _role(m) for m in given):
         raise ConfigurationError(
             f"{where}: placeholder {slot.name!r} takes a list of message dicts with a role each, not {_kind(given)}"
         )

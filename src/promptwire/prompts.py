@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from promptwire.errors import ConfigurationError, MissingVariablesError, PromptConfigError, TemplateError
 from promptwire.frozen import FrozenDict, freeze, is_object, thaw
 from promptwire.log import logger
-from promptwire.messages import Placeholder, Step, close_slots, compile_message, fill_slot
+from promptwire.messages import Placeholder, PlainStep, Step, close_slots, compile_message, fill_slot
 from promptwire.params import read_config
 
 Source = Literal["fresh", "cached", "stale", "store", "fallback"]
@@ -83,6 +83,7 @@ class Prompt:
     Give either ``text`` or ``messages`` (OpenAI message dicts and ``Placeholder``). ``config`` is the vendor's
     raw settings; ``model``, ``provider``, ``params``, ``tools`` and ``response_format`` are what of it may be sent.
     ``partials`` are values for variables that the caller doesn't give; ``variables`` are the names it must give.
+    ``passed_over`` says why backends that were asked first didn't serve it.
     Raises ``TemplateError`` and ``PromptConfigError``.
     """
 
@@ -96,6 +97,7 @@ class Prompt:
     config: Mapping[str, Any] = field(default_factory=FrozenDict)
     dialect: str = "mustache"
     partials: Mapping[str, Any] = field(default_factory=FrozenDict)
+    passed_over: tuple[str, ...] = field(default=(), compare=False)
     model: str | None = field(init=False)
     provider: str | None = field(init=False)
     params: FrozenDict = field(init=False)
@@ -104,12 +106,15 @@ class Prompt:
     variables: tuple[str, ...] = field(init=False)
     placeholders: tuple[str, ...] = field(init=False)
     content_hash: str = field(init=False)
-    _steps: tuple["Step | Placeholder", ...] = field(init=False, repr=False, compare=False)
+    where: str = field(init=False, repr=False, compare=False)
+    _steps: tuple[PlainStep | Step | Placeholder, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        put = object.__setattr__
+        version = "" if self.version is None else f" (version {self.version})"
+        put(self, "where", f"{self.backend} prompt {self.id!r}{version}")  # how error messages name it
         if (self.text is None) == (self.messages is None):
             raise TemplateError(f"{self.where}: a prompt is either a text or a list of messages")
-        put = object.__setattr__
         for name in ("messages", "labels", "tags", "config", "partials"):
             put(self, name, freeze(getattr(self, name)))
         for name in ("config", "partials"):
@@ -124,21 +129,18 @@ class Prompt:
         put(self, "params", freeze(params))
         steps = _compile(self)
         put(self, "_steps", steps)
-        named = [name for step in steps if isinstance(step, Step) for name in step.variables]
+        named = [name for step in steps if not isinstance(step, Placeholder) for name in step.variables]
         put(self, "variables", tuple(name for name in dict.fromkeys(named) if name not in self.partials))
         slots = [step.name for step in steps if isinstance(step, Placeholder)]
         put(self, "placeholders", tuple(dict.fromkeys(slots)))
         put(self, "content_hash", _hash(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        names = ("id", "text", "messages", "backend", "version", "labels", "tags", "config", "dialect", "partials")
+        names = (
+            "id", "text", "messages", "backend", "version", "labels", "tags", "config", "dialect", "partials",
+            "passed_over",
+        )  # fmt: skip
         return _rebuild, ({name: getattr(self, name) for name in names},)
-
-    @property
-    def where(self) -> str:
-        """How error messages name this prompt."""
-        version = "" if self.version is None else f" (version {self.version})"
-        return f"{self.backend} prompt {self.id!r}{version}"
 
     def settings(self) -> dict[str, Any]:
         """The parameters to send, ``tools`` and ``response_format`` among them; the caller owns them."""
@@ -167,7 +169,9 @@ class Prompt:
         gaps: list[str] | None = [] if missing == "error" else None
         items: list[dict[str, Any] | Placeholder] = []
         for step in self._steps:
-            if isinstance(step, Step):
+            if isinstance(step, PlainStep):
+                items.append({"role": step.role, "content": step.fill(values, gaps)})
+            elif isinstance(step, Step):
                 items.append(step.render(values, gaps))
             else:
                 items.extend(fill_slot(step, values, self.where))
@@ -185,7 +189,7 @@ class Prompt:
         """The caller's values over the partials; the names that nothing asks for are logged."""
         if variables is None:
             return self.partials
-        if not isinstance(variables, Mapping):
+        if variables.__class__ is not dict and not isinstance(variables, Mapping):
             raise ConfigurationError(f"{self.where}: variables is a mapping, not {type(variables).__name__}")
         if logger.isEnabledFor(logging.DEBUG):
             known = {*self.variables, *self.partials, *self.placeholders}
@@ -226,11 +230,11 @@ class RenderedPrompt:
         return f"<RenderedPrompt {self.prompt.where}: {len(self.items)} messages, {self.source}>"
 
 
-def _compile(prompt: Prompt) -> tuple[Step | Placeholder, ...]:
+def _compile(prompt: Prompt) -> tuple[PlainStep | Step | Placeholder, ...]:
     if prompt.text is not None:
         if not isinstance(prompt.text, str):
             raise TemplateError(f"{prompt.where}: its text is not a text but {type(prompt.text).__name__}")
-        return (Step(FrozenDict(role="user", content=prompt.text), prompt.dialect, prompt.where),)
+        return (compile_message(FrozenDict(role="user", content=prompt.text), prompt.dialect, prompt.where),)
     if not isinstance(prompt.messages, tuple):
         raise TemplateError(f"{prompt.where}: its messages are not a list but {type(prompt.messages).__name__}")
     return tuple(

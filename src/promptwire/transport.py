@@ -277,7 +277,7 @@ def _forget_closed_loops() -> None:
     """Their sessions can't be closed any more, but would each complain that they were not."""
     for loop in [known for known in list(_async) if known.is_closed()]:
         for session in _async.pop(loop, (None, None, []))[2]:
-            if session.connector is not None:
+            if session.connector is not None:  # pragma: no branch - else it is closed already
                 deque(session.connector.close().__await__())  # done at its first step: there is no loop to wait on
             session.detach()
 

@@ -1,13 +1,16 @@
 """The public contract tests, on every backend that ships."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+
 from promptwire.backends.files import FilesBackend
 from promptwire.backends.langfuse import LangfuseBackend
 from promptwire.backends.memory import MemoryBackend
+from promptwire.frozen import thaw
 from promptwire.testing import FakeLangfuse
 from promptwire.testing.contract import SEEDS, BackendContract
 
@@ -29,7 +32,7 @@ class TestFiles(BackendContract):
         for seed in SEEDS:
             path = self.folder / f"{seed.id}@{seed.version}.yaml"
             path.parent.mkdir(exist_ok=True)
-            body = {"labels": list(seed.labels), "template_format": "mustache"}
+            body: dict[str, Any] = {"labels": list(seed.labels), "template_format": "mustache"}
             config = dict(seed.config)
             config.pop("api_base", None)  # a file has no key for it
             if model := config.pop("model", None):
@@ -42,22 +45,17 @@ class TestFiles(BackendContract):
 
 class TestLangfuse(BackendContract):
     @pytest.fixture(autouse=True)
-    def _server(self) -> Iterator[None]:
+    def _server(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         with FakeLangfuse() as server:
-            self.server = server
+            for name, value in server.env.items():
+                monkeypatch.setenv(name, value)
             for seed in SEEDS:
-                server.publish(seed.id, seed.content, labels=seed.labels, config=seed.config)
+                server.publish(seed.id, thaw(seed.content), labels=seed.labels, config=seed.config)
             yield
 
     def open(self) -> LangfuseBackend:
-        env = self.server.env
-        return LangfuseBackend(env["LANGFUSE_PUBLIC_KEY"], env["LANGFUSE_SECRET_KEY"], env["LANGFUSE_HOST"])
-
-    def test_pickle(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name, value in self.server.env.items():
-            monkeypatch.setenv(name, value)
-        super().test_pickle()
+        return LangfuseBackend()
 
 
-def _messages(content: object) -> list[object]:
+def _messages(content: Sequence[Mapping[str, Any]]) -> list[object]:
     return [{"placeholder": m["name"]} if m.get("type") == "placeholder" else dict(m) for m in content]

@@ -19,6 +19,8 @@ CONTROLS = (
     "model", "ignore_prompt_model", "ignore_prompt_params",
 )  # fmt: skip
 
+_KNOWN = OPENAI_PARAMS.union(CONTROLS)
+
 ChatInput = LanguageModelInput | Mapping[str, Any]
 
 
@@ -32,11 +34,8 @@ class Layer:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Layer":
         """Raises ``ConfigurationError`` for a name that is nearly one of ours: it would go to the provider."""
-        for name in given:
-            close = (
-                () if name in CONTROLS or name in OPENAI_PARAMS else difflib.get_close_matches(name, CONTROLS, 1, 0.8)
-            )
-            if close:
+        for name in given.keys() - _KNOWN:
+            if close := difflib.get_close_matches(name, CONTROLS, 1, 0.8):
                 raise ConfigurationError(f"ChatPromptwire's call has no argument {name!r} (did you mean {close[0]!r}?)")
         controls = {name: value for name, value in given.items() if name in CONTROLS and value is not None}
         return cls(controls, {name: value for name, value in given.items() if name not in CONTROLS})

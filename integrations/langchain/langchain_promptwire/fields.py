@@ -34,7 +34,7 @@ class ModelFields(BaseChatModel):
         try:
             return handler(_arguments(cls, data) if isinstance(data, dict) else data)
         except ValidationError as error:
-            found = error.errors(include_url=False, include_context=False, include_input=False)
+            found = error.errors()
             wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
             raise ConfigurationError(f"{cls.__name__}: {wrong}") from None
 
@@ -45,7 +45,7 @@ class ModelFields(BaseChatModel):
     @property
     def own_params(self) -> dict[str, object]:
         """The parameters that the constructor was given."""
-        named = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": self.stop or None}
+        named = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": self.stop}
         return merge_params(self.model_kwargs, named)
 
 

@@ -158,6 +158,18 @@ def test_what_belongs_to_the_delegate(name: str) -> None:
         Promptwire(llm=MockLLM(), **given)
 
 
+def test_the_provider_is_that_of_the_package(resolver: Resolver, openai: FakeOpenAI) -> None:
+    class Acme(OpenAI):
+        __module__ = "llama_index.llms.acme.base"
+
+    class Own(Acme):
+        """A user's subclass."""
+
+    llm = Own(model="gpt-4o-mini", api_key=openai.api_key, api_base=openai.url, max_retries=0)
+    over(llm, resolver, model="acme/gpt-4o").complete("")
+    assert openai.requests[-1].json["model"] == "gpt-4o"
+
+
 def test_a_rate_limiter_would_be_ignored_here() -> None:
     with pytest.raises(ConfigurationError, match="rate_limiter="):
         Promptwire(rate_limiter=object())

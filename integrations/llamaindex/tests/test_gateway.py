@@ -95,6 +95,9 @@ def test_its_own_settings(openai: FakeOpenAI) -> None:
     assert openai.requests[-1].json == {
         "model": "gpt-4o", "messages": [USER], "temperature": 0, "max_tokens": 30, "seed": 1
     }  # fmt: skip
+    gateway.complete("Q", extra_headers={"X-Team": "a"})
+    assert openai.requests[-1].headers["x-team"] == "a"
+    assert "extra_headers" not in openai.requests[-1].json
     known = gateway.metadata
     assert (known.model_name, known.context_window, known.num_output) == ("gpt-4o", 99, 30)
     assert known.is_function_calling_model

@@ -142,6 +142,7 @@ def test_a_fallback_survives(resolver: Resolver, library: MemoryBackend, openai:
     prompt = resolver.get_prompt("greeting")
     for fallback in ("Hello {{name}}", [{"role": "user", "content": "Hello {{name}}"}], prompt):
         llm = Promptwire(model="gpt-4o", prompt_id="gone", fallback=fallback, resolver=resolver)
+        assert json.loads(llm.to_json())["fallback"] == (None if fallback is prompt else fallback)
         again = {"fallback": prompt} if fallback is prompt else {}  # like the resolver: no plain data
         rebuilt = Promptwire.from_dict(llm.to_dict(), resolver=resolver, **again)
         for twin in (llm, reread(pickle.dumps(llm)), copy.deepcopy(llm), rebuilt):

@@ -150,6 +150,8 @@ def test_lifted_arguments(resolver: Resolver, openai: FakeOpenAI) -> None:
         ({"temperature": "hot"}, "temperature: "),
         ({"additional_kwargs": "seed"}, "additional_kwargs is a mapping"),
         ({"llm": "openai"}, "not str"),
+        ({"resolver": "langfuse"}, "not str"),
+        ({"api_key": 7}, "not int"),
     ],
 )
 def test_unknown_arguments(arguments: dict[str, Any], message: str) -> None:

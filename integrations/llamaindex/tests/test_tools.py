@@ -61,6 +61,7 @@ def test_chat_with_tools(persona: Promptwire, openai: FakeOpenAI) -> None:
     assert [call.tool_name for call in persona.get_tool_calls_from_response(answer)] == ["add"]
     assert answer.additional_kwargs["prompt_id"] == "persona"
     assert "prompt_id" not in answer.message.additional_kwargs
+    assert answer.message.content is None
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,18 @@ async def test_function_agent_with_a_prompt_that_asks(
         await FunctionAgent(tools=[ADD], llm=persona.bind(prompt_id="asks")).run("IGNORED")
         roles = [[message["role"] for message in request.json["messages"]] for request in server.requests]
     assert roles == [["user"], ["user", "assistant", "tool"]]
+
+
+@agents
+async def test_function_agent_with_a_question_after_its_slot(
+    library: MemoryBackend, persona: Promptwire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The running tool step comes last."""
+    library.publish("slot", [{"type": "placeholder", "name": "history"}, {"role": "user", "content": "Be brief."}])
+    with scripted(monkeypatch, CALL_ADD, "5.") as server:
+        await FunctionAgent(tools=[ADD], llm=persona.bind(prompt_id="slot")).run("2 + 3?")
+        roles = [[message["role"] for message in request.json["messages"]] for request in server.requests]
+    assert roles == [["user", "user"], ["user", "user", "assistant", "tool"]]
 
 
 async def test_structured_predict(persona: Promptwire, openai: FakeOpenAI) -> None:

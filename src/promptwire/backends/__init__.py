@@ -16,7 +16,9 @@ from promptwire.prompts import Prompt, PromptRef
 ENTRY_POINTS = "promptwire.backends"
 
 BUILT_IN = {
+    "chain": "promptwire.backends.chain:Chain",
     "files": "promptwire.backends.files:FilesBackend",
+    "humanloop": "promptwire.backends.humanloop:HumanloopBackend",
     "langfuse": "promptwire.backends.langfuse:LangfuseBackend",
     "memory": "promptwire.backends.memory:MemoryBackend",
 }

@@ -88,13 +88,12 @@ class Http:
             ) from error
 
 
-def is_base_url(url: object) -> bool:
+def is_base_url(url: str) -> bool:
     """Whether paths can be appended to it: http(s), a host, no credentials and no query."""
     try:
         parts = urlsplit(url)
         return bool(
-            isinstance(url, str)
-            and parts.scheme in {"http", "https"}
+            parts.scheme in {"http", "https"}
             and parts.hostname
             and "@" not in parts.netloc
             and not parts.query

@@ -50,7 +50,10 @@ class Answer(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class PromptInfo:
-    """The prompt behind an answer; ``prompt_source`` is ``fresh``, ``cached``, ``stale``, ``store`` or ``fallback``."""
+    """The prompt behind an answer; ``prompt_source`` is ``fresh``, ``cached``, ``stale``, ``store`` or ``fallback``.
+
+    ``passed_over`` says why backends that were asked first didn't serve it.
+    """
 
     prompt_id: str
     prompt_version: int | str | None
@@ -58,6 +61,7 @@ class PromptInfo:
     prompt_backend: str
     prompt_source: str
     content_hash: str
+    passed_over: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -83,7 +87,9 @@ class PromptInfo:
 def describe(rendered: RenderedPrompt, label: str | None) -> PromptInfo:
     """What answers and traces tell of a prompt: its identity, never its variables."""
     prompt = rendered.prompt
-    return PromptInfo(prompt.id, prompt.version, label, prompt.backend, rendered.source, prompt.content_hash)
+    return PromptInfo(
+        prompt.id, prompt.version, label, prompt.backend, rendered.source, prompt.content_hash, prompt.passed_over
+    )
 
 
 def answer(body: dict[str, Any], info: PromptInfo | None) -> Answer:

@@ -1,21 +1,56 @@
 """``completion()`` and ``acompletion()``: LiteLLM's call, with a managed prompt behind it."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, overload
 
-from promptwire.backends import Backend, backend_class, known_backends
-from promptwire.calls import PromptCall, make_ready, turn
-from promptwire.compose import Turn
-from promptwire.default import default_resolver
-from promptwire.errors import ConfigurationError
-from promptwire.gateway.answers import Answer, AsyncStream, PromptInfo, Stream, answer, describe
-from promptwire.gateway.driver import ModelCall, achunks, aconnect, asend, chunks, connect, model_call, send
-from promptwire.gateway.parameters import OPENAI_PARAMS
-from promptwire.gateway.providers import CallerModel, choose, parse_model
-from promptwire.params import merge_params, nearest
-from promptwire.resolver import Resolver
-from promptwire.search import Found
+from promptwire.gateway.answers import Answer, AsyncStream, PromptInfo, Stream, answer
+from promptwire.gateway.ask import Ask
+from promptwire.gateway.driver import achunks, aconnect, asend, chunks, connect, send
+
+
+@overload
+def completion(
+    *,
+    model: str | None = None,
+    messages: Sequence[Mapping[str, Any]] | None = None,
+    prompt_id: str | None = None,
+    prompt_variables: Mapping[str, Any] | None = None,
+    prompt_label: str | None = None,
+    prompt_version: int | str | None = None,
+    message_mode: str = "auto",
+    stream: Literal[False] = False,
+    **options: Any,
+) -> Answer: ...
+
+
+@overload
+def completion(
+    *,
+    model: str | None = None,
+    messages: Sequence[Mapping[str, Any]] | None = None,
+    prompt_id: str | None = None,
+    prompt_variables: Mapping[str, Any] | None = None,
+    prompt_label: str | None = None,
+    prompt_version: int | str | None = None,
+    message_mode: str = "auto",
+    stream: Literal[True],
+    **options: Any,
+) -> Stream: ...
+
+
+@overload
+def completion(
+    *,
+    model: str | None = None,
+    messages: Sequence[Mapping[str, Any]] | None = None,
+    prompt_id: str | None = None,
+    prompt_variables: Mapping[str, Any] | None = None,
+    prompt_label: str | None = None,
+    prompt_version: int | str | None = None,
+    message_mode: str = "auto",
+    stream: bool,
+    **options: Any,
+) -> Answer | Stream: ...
 
 
 def completion(
@@ -29,7 +64,7 @@ def completion(
     message_mode: str = "auto",
     stream: bool = False,
     **options: Any,
-) -> Any:
+) -> Answer | Stream:
     """Run a managed prompt, or plain messages, on the model that the prompt or the caller names.
 
     ``model`` is ``[backend/][provider/]model``. Options are ``missing``, ``fallback``, ``messages_placeholder``,
@@ -39,7 +74,7 @@ def completion(
     Answers an OpenAI-shaped completion, or with ``stream=True`` an iterator of chunks; ``.prompt`` says which prompt
     made it. Raises ``PromptwireError``.
     """
-    ask = _Ask.of(locals())
+    ask = Ask.of(locals())
     resolver, call = ask.resolver, ask.call
     found = resolver.find(call.prompt_id, **call.options()) if call else None
     plan = ask.plan(found)
@@ -47,6 +82,51 @@ def completion(
         return answer(send(plan.call), plan.info)
     stack, opened = connect(plan.call)
     return Stream(_answers(chunks(plan.call, stack, opened), plan.info), stack.close, plan.info)
+
+
+@overload
+async def acompletion(
+    *,
+    model: str | None = None,
+    messages: Sequence[Mapping[str, Any]] | None = None,
+    prompt_id: str | None = None,
+    prompt_variables: Mapping[str, Any] | None = None,
+    prompt_label: str | None = None,
+    prompt_version: int | str | None = None,
+    message_mode: str = "auto",
+    stream: Literal[False] = False,
+    **options: Any,
+) -> Answer: ...
+
+
+@overload
+async def acompletion(
+    *,
+    model: str | None = None,
+    messages: Sequence[Mapping[str, Any]] | None = None,
+    prompt_id: str | None = None,
+    prompt_variables: Mapping[str, Any] | None = None,
+    prompt_label: str | None = None,
+    prompt_version: int | str | None = None,
+    message_mode: str = "auto",
+    stream: Literal[True],
+    **options: Any,
+) -> AsyncStream: ...
+
+
+@overload
+async def acompletion(
+    *,
+    model: str | None = None,
+    messages: Sequence[Mapping[str, Any]] | None = None,
+    prompt_id: str | None = None,
+    prompt_variables: Mapping[str, Any] | None = None,
+    prompt_label: str | None = None,
+    prompt_version: int | str | None = None,
+    message_mode: str = "auto",
+    stream: bool,
+    **options: Any,
+) -> Answer | AsyncStream: ...
 
 
 async def acompletion(
@@ -60,9 +140,9 @@ async def acompletion(
     message_mode: str = "auto",
     stream: bool = False,
     **options: Any,
-) -> Any:
+) -> Answer | AsyncStream:
     """``completion`` without blocking the loop; with ``stream=True`` an iterator for ``async for``."""
-    ask = _Ask.of(locals())
+    ask = Ask.of(locals())
     resolver, call = ask.resolver, ask.call
     found = await resolver.afind(call.prompt_id, **call.options()) if call else None
     plan = ask.plan(found)
@@ -70,164 +150,6 @@ async def acompletion(
         return answer(await asend(plan.call), plan.info)
     stack, opened = await aconnect(plan.call)
     return AsyncStream(_aanswers(achunks(plan.call, stack, opened), plan.info), stack.aclose, plan.info)
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """The model call that an ask comes to."""
-
-    call: ModelCall
-    info: PromptInfo | None
-
-
-_CONTROLS = (
-    "missing", "fallback", "messages_placeholder", "input_variable", "text_role", "ignore_prompt_model",
-    "ignore_prompt_params", "allowed_models", "resolver", "api_key", "api_base", "api_version", "base_url", "timeout", "max_retries",
-    "extra_headers", "extra_body",
-)  # fmt: skip
-_NAMED = ("model", "messages", "prompt_id", "prompt_variables", "prompt_label", "prompt_version", "message_mode")
-
-
-@dataclass(slots=True)
-class _Ask:
-    """One call of ``completion``, checked."""
-
-    resolver: Resolver
-    caller: CallerModel
-    turns: list[Turn]
-    call: PromptCall | None
-    params: dict[str, Any]
-    controls: dict[str, Any] = field(repr=False)
-    stream: bool = False
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> "_Ask":
-        options = dict(given["options"])
-        backends = known_backends()
-        base = options.get("api_base") or options.get("base_url")
-        caller = parse_model(
-            given["model"], backends, _secret(options.get("api_key")), base, options.get("api_version")
-        )
-        backend_options = _take_backend_options(options, caller.backend)
-        controls = {name: options.pop(name) for name in _CONTROLS if name in options}
-        _check_names(options)
-        resolver = controls.get("resolver") or default_resolver()
-        if not isinstance(resolver, Resolver):
-            raise ConfigurationError(f"resolver is a Resolver, not {type(resolver).__name__}")
-        return cls(
-            resolver=resolver,
-            caller=caller,
-            turns=_turns(given["messages"]),
-            call=_prompt_call(given, resolver, caller, controls, backend_options),
-            params=options,
-            controls=controls,
-            stream=bool(given["stream"]),
-        )
-
-    def plan(self, found: Found | None) -> _Plan:
-        """Decide model, key, messages and parameters; pure."""
-        prompt = found[0] if found else None
-        get = self.controls.get
-        target = choose(
-            self.caller,
-            prompt,
-            ignore_prompt_model=bool(get("ignore_prompt_model")),
-            allowed_models=get("allowed_models"),
-        )
-        messages: Sequence[object] = [turn.item for turn in self.turns]
-        info = None
-        settings: Mapping[str, object] = {}
-        if found is not None and self.call is not None:
-            ready = make_ready(self.call, found, self.turns, self.resolver)
-            messages = ready.messages
-            info = describe(ready.rendered, self.call.label)
-            settings = {} if get("ignore_prompt_params") else found[0].settings()
-        if not messages:
-            raise ConfigurationError(
-                "there is nothing to send: give messages, or a prompt_id of a prompt with messages"
-            )
-        extra = get("extra_body") or {}
-        if not isinstance(extra, Mapping):
-            raise ConfigurationError(f"extra_body is a mapping, not {type(extra).__name__}")
-        params = {**merge_params(settings, self.params), **extra}
-        call = model_call(
-            target,
-            messages,
-            params,
-            stream=self.stream,
-            timeout=get("timeout"),
-            retries=get("max_retries"),
-            headers=get("extra_headers"),
-        )
-        return _Plan(call, info)
-
-
-def _prompt_call(
-    given: Mapping[str, Any],
-    resolver: Resolver,
-    caller: CallerModel,
-    controls: Mapping[str, Any],
-    backend_options: dict[str, Any],
-) -> PromptCall | None:
-    prompt_id = given["prompt_id"]
-    if prompt_id is None:
-        if caller.backend or given["prompt_variables"] or given["prompt_label"] or given["prompt_version"]:
-            raise ConfigurationError(
-                f"model {given['model']!r} with prompt arguments needs a prompt_id=; without a managed prompt, "
-                "leave them and the backend's prefix out"
-            )
-        return None
-    backend: str | Backend | None = caller.backend
-    if backend_options and caller.backend:
-        backend = resolver.open_backend(caller.backend, **backend_options)
-    chosen = {name: controls[name] for name in _PROMPT_CONTROLS if controls.get(name) is not None}
-    return PromptCall(
-        prompt_id=prompt_id,
-        overrides=given["prompt_variables"] if given["prompt_variables"] is not None else {},
-        backend=backend,
-        label=given["prompt_label"],
-        version=given["prompt_version"],
-        message_mode=given["message_mode"],
-        **chosen,
-    )
-
-
-_PROMPT_CONTROLS = ("missing", "fallback", "messages_placeholder", "input_variable", "text_role")
-
-
-def _take_backend_options(options: dict[str, Any], backend: str | None) -> dict[str, Any]:
-    """The keywords that configure the backend of this call, under its constructor's names."""
-    prefixes = tuple(f"{name}_" for name in known_backends())
-    mine: Mapping[str, str] = backend_class(backend).options if backend else {}
-    taken: dict[str, Any] = {}
-    for name in [name for name in options if name in mine or name.startswith(prefixes)]:
-        if name not in mine:
-            whose = f"model='{backend}/…'" if backend else "a model without a backend's prefix"
-            raise ConfigurationError(f"{name}= is not for {whose}{nearest(name, tuple(mine))}")
-        taken[mine[name]] = _secret(options.pop(name))
-    return taken
-
-
-def _check_names(params: Mapping[str, Any]) -> None:
-    """A misspelt name of ours would go to the provider as a parameter: say so instead."""
-    for name in params:
-        if name not in OPENAI_PARAMS and (hint := nearest(name, (*_NAMED, *_CONTROLS, *OPENAI_PARAMS))):
-            raise ConfigurationError(
-                f"completion() has no parameter {name!r}{hint}; use extra_body= to send it as it is"
-            )
-
-
-def _turns(messages: object) -> list[Turn]:
-    if messages is None:
-        return []
-    if not isinstance(messages, list | tuple):
-        raise ConfigurationError(f"messages is a list of message dicts, not {type(messages).__name__}")
-    return [turn(message) for message in messages]
-
-
-def _secret(value: Any) -> Any:
-    """The text of a ``SecretStr``, or the value itself."""
-    return value.get_secret_value() if hasattr(value, "get_secret_value") else value
 
 
 def _answers(chunks: Iterator[dict[str, Any]], info: PromptInfo | None) -> Iterator[Answer]:

@@ -13,6 +13,7 @@ from promptwire import log
 from promptwire.backends.http import retry_after
 from promptwire.errors import ConfigurationError, GatewayError
 from promptwire.frozen import is_object
+from promptwire.gateway.fitting import fitted
 from promptwire.gateway.hosts import find_provider
 from promptwire.gateway.providers import Target
 from promptwire.gateway.wires import Wire, find_wire
@@ -55,7 +56,7 @@ def model_call(
         raise ConfigurationError("extra_headers is a mapping of names to texts")
     row = find_provider(target.provider)
     wire = find_wire(row.wire if row else "openai")
-    request = wire.request(target, messages, params, stream=stream)
+    request = wire.request(target, messages, fitted(row, params, stream=stream), stream=stream)
     if headers:
         ours = {name.lower(): value for name, value in headers.items()}
         request = replace(request, headers={**request.headers, **ours})

@@ -1,6 +1,7 @@
 """The hosts that run models, one row each; third parties add theirs as entry points of ``promptwire.providers``."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 
@@ -10,6 +11,8 @@ DEFAULT_PROVIDER = "openai"
 # What OpenAI's API alone takes: other hosts refuse it, or act as if it had not been said.
 OPENAI_ONLY = frozenset({"metadata", "service_tier", "verbosity"})
 
+OLDER_LIMIT = {"max_completion_tokens": "max_tokens"}
+
 
 @dataclass(frozen=True, slots=True)
 class Provider:
@@ -17,7 +20,8 @@ class Provider:
 
     ``{NAME}`` in ``base_url`` stands for that environment variable. ``owns`` are beginnings of model names that are
     unmistakably its own. An ``aggregator`` runs other vendors' models under names of its own, which may hold slashes.
-    ``lacks`` are parameters that it doesn't take. ``path`` completes a base URL that has none.
+    ``lacks`` are parameters that it doesn't take, ``renames`` those that it has another name for. ``path``
+    completes a base URL that has none.
     """
 
     name: str
@@ -28,6 +32,7 @@ class Provider:
     aggregator: bool = False
     wire: str = "openai"
     lacks: frozenset[str] = frozenset()
+    renames: Mapping[str, str] = field(default_factory=dict)
     needs_key: bool = True
     path: str = ""
 
@@ -46,11 +51,11 @@ PROVIDERS: dict[str, Provider] = {
         ),
         Provider(
             "cohere", "https://api.cohere.ai/compatibility/v1", "COHERE_API_KEY", "COHERE_API_BASE",
-            lacks=OPENAI_ONLY | {"logit_bias", "top_logprobs", "n", "parallel_tool_calls", "max_completion_tokens"},
+            lacks=OPENAI_ONLY | {"logit_bias", "top_logprobs", "n", "parallel_tool_calls"}, renames=OLDER_LIMIT,
         ),
         Provider(
             "deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", "DEEPSEEK_API_BASE",
-            lacks=OPENAI_ONLY | {"logit_bias", "n", "seed", "parallel_tool_calls", "max_completion_tokens"},
+            lacks=OPENAI_ONLY | {"logit_bias", "n", "seed", "parallel_tool_calls"}, renames=OLDER_LIMIT,
         ),
         Provider(
             "fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY", "FIREWORKS_API_BASE",
@@ -67,24 +72,25 @@ PROVIDERS: dict[str, Provider] = {
         Provider(
             "lm_studio", "http://localhost:1234/v1", "LM_STUDIO_API_KEY", "LM_STUDIO_API_BASE",
             aggregator=True, needs_key=False, path="/v1",
-            lacks=OPENAI_ONLY | {"n", "user", "logprobs", "top_logprobs", "max_completion_tokens"},
+            lacks=OPENAI_ONLY | {"n", "user", "logprobs", "top_logprobs"}, renames=OLDER_LIMIT,
         ),
         Provider(
             "mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "MISTRAL_API_BASE",
             lacks=OPENAI_ONLY
-            | {"logit_bias", "logprobs", "top_logprobs", "user", "seed", "max_completion_tokens", "stream_options"},
+            | {"logit_bias", "logprobs", "top_logprobs", "user", "stream_options"},
+            renames={**OLDER_LIMIT, "seed": "random_seed"},
         ),
         Provider(
             "ollama", "http://localhost:11434/v1", "OLLAMA_API_KEY", "OLLAMA_API_BASE",
             aggregator=True, needs_key=False, path="/v1",
-            lacks=OPENAI_ONLY | {"logit_bias", "n", "user", "max_completion_tokens", "parallel_tool_calls"},
+            lacks=OPENAI_ONLY | {"logit_bias", "n", "user", "parallel_tool_calls"}, renames=OLDER_LIMIT,
         ),
         Provider(
             "openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "OPENROUTER_API_BASE", aggregator=True,
         ),
         Provider(
             "together", "https://api.together.xyz/v1", "TOGETHER_API_KEY", "TOGETHER_API_BASE",
-            aggregator=True, lacks=OPENAI_ONLY | {"parallel_tool_calls", "max_completion_tokens"},
+            aggregator=True, lacks=OPENAI_ONLY | {"parallel_tool_calls"}, renames=OLDER_LIMIT,
         ),
         Provider(
             "vllm", "http://localhost:8000/v1", "VLLM_API_KEY", "VLLM_API_BASE",

@@ -21,7 +21,8 @@ class OpenAIWire:
         body.update((key, value) for key, value in params.items() if value is not None)
         if stream:
             body["stream"] = True
-            body.setdefault("stream_options", {"include_usage": True})
+            if "stream_options" not in params:
+                body["stream_options"] = {"include_usage": True}
         headers = {"content-type": "application/json"}
         if target.api_key:
             headers["authorization"] = f"Bearer {target.api_key}"

@@ -1,6 +1,7 @@
 """Doubles for tests and demonstrations: fake servers on loopback, made of the standard library alone."""
 
 from promptwire.testing.faults import Gate
+from promptwire.testing.humanloop import FakeHumanloop
 from promptwire.testing.langfuse import FakeLangfuse
 from promptwire.testing.openai import FakeOpenAI
 from promptwire.testing.request_log import RequestLog
@@ -10,6 +11,7 @@ from promptwire.testing.wire import Answer, Received, RefusedError
 
 __all__ = [
     "Answer",
+    "FakeHumanloop",
     "FakeLangfuse",
     "FakeOpenAI",
     "Gate",

@@ -115,8 +115,12 @@ def test_placeholders_take_langchain_messages(openai: FakeOpenAI, langfuse: Fake
     slots = [{"type": "placeholder", "name": name} for name in ("examples", "history")]
     langfuse.publish("slots", [*slots, {"role": "user", "content": "Now {{name}}"}])
     examples = [HumanMessage("{{name}}?"), AIMessage("{{name}}!")]
-    chat(prompt_id="slots", message_mode="auto").invoke({"name": "Ada", "examples": examples, "messages": "before"})
-    assert [message["content"] for message in sent(openai)] == ["{{name}}?", "{{name}}!", "before", "Now Ada"]
+    given = {"name": "Ada", "examples": examples}
+    chat(prompt_id="slots", message_mode="auto").invoke({**given, "messages": "before"})
+    first = sent(openai)
+    assert [message["content"] for message in first] == ["{{name}}?", "{{name}}!", "before", "Now Ada"]
+    chat(prompt_id="slots", message_mode="auto", prompt_variables=given).invoke("before")
+    assert sent(openai) == first
 
 
 def test_variables_merge_key_by_key_up_the_layers(openai: FakeOpenAI, langfuse: FakeLangfuse) -> None:
@@ -280,7 +284,7 @@ async def test_an_error_of_resolution_is_seen_in_the_trace(recorder: Any, openai
 @pytest.mark.parametrize(
     ("given", "error", "says"),
     [
-        ({"prompt_id": None}, ConfigurationError, "needs a prompt_id"),
+        ({"prompt_id": None, "prompt_variables": {}}, ConfigurationError, "prefix 'langfuse'.*needs a prompt_id"),
         ({"prompt_id": None, "model": "gpt-4o", "prompt_variables": {"a": 1}}, ConfigurationError, "prompt_variables"),
         ({"prompt_variables": {}}, MissingVariablesError, "name, place"),
         ({"message_mode": "append"}, ConfigurationError, "message_mode"),
@@ -321,6 +325,7 @@ def test_constructor_errors_name_the_argument_alone(given: dict[str, Any], says:
     with pytest.raises(ConfigurationError, match=says) as caught:
         ChatPromptwire(**given)
     assert "sk-secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_misspelt_call_arguments_are_not_sent(openai: FakeOpenAI) -> None:

@@ -62,6 +62,7 @@ def test_one_copy_for_each_model_and_none_for_its_own(openai: FakeOpenAI) -> Non
         model.invoke([], prompt_id="goodbye")
         model.invoke([], model="gpt-4.1")
         model.bind(seed=1).invoke([])
+        model.invoke([], model="gpt-4o-mini")
     assert len(llm.copies) == 2
     assert {request.json["model"] for request in openai.requests} == {"gpt-4o", "gpt-4o-mini", "gpt-4.1"}
 
@@ -135,6 +136,13 @@ def test_the_cache_misses_a_new_version(llm: ChatOpenAI, openai: FakeOpenAI, lan
     assert openai.count == 3
 
 
+def test_the_copys_answers_are_cached_apart(llm: ChatOpenAI, openai: FakeOpenAI, langfuse: FakeLangfuse) -> None:
+    langfuse.publish("hi", "Hi", config={"model": "gpt-4o"})
+    llm.cache = InMemoryCache()
+    assert llm.invoke("Hi").content == "[gpt-4o-mini] Hi"
+    assert chat(llm, prompt_id="hi").invoke([]).content == "[gpt-4o] Hi"
+
+
 def test_a_deep_copy_shares_llm_and_resolver_and_leaves_the_kept_behind(llm: ChatOpenAI) -> None:
     model = chat(llm)
     model.invoke([])
@@ -172,9 +180,9 @@ def test_a_gateway_as_delegate(openai: FakeOpenAI, langfuse: FakeLangfuse) -> No
     chat(gateway).invoke([])
     chat(gateway, prompt_id="goodbye").invoke([])
     assert [request.json["model"] for request in openai.requests] == ["gpt-4o", "gpt-4o-mini"]
-    langfuse.publish("host", "Hi", config={"model": "vendor/model"})
+    langfuse.publish("host", "Hi", config={"model": "openai/open-weights"})
     chat(gateway, prompt_id="host").invoke([])
-    assert openai.requests[-1].json["model"] == "vendor/model"
+    assert openai.requests[-1].json["model"] == "openai/open-weights"
 
 
 @pytest.fixture
@@ -200,6 +208,11 @@ def test_the_explicit_key_stays_with_its_provider(
         with pytest.raises(ConfigurationError, match="set OTHER_API_KEY"):
             model.invoke([], **given)  # type: ignore[arg-type]
     assert (openai.count, other.count) == (1, 2)
+
+
+def test_a_gateway_of_another_provider_keeps_it(other: FakeOpenAI, langfuse: FakeLangfuse) -> None:
+    langfuse.publish("other", "Hi", config={"model": "n", "provider": "other"})
+    assert chat(ChatPromptwireGateway(model="other/m"), prompt_id="other").invoke([]).content == "[n] Hi"
 
 
 def test_a_model_of_another_provider_than_the_llms(llm: ChatOpenAI, other: FakeOpenAI) -> None:

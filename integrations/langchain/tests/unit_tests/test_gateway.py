@@ -1,6 +1,7 @@
 """``ChatPromptwireGateway`` on the wire."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 
 from langchain_promptwire import ChatPromptwireGateway
 from promptwire.errors import ConfigurationError, GatewayError
-from promptwire.testing import FakeOpenAI
+from promptwire.testing import Answer, FakeOpenAI, LoopbackServer, Received
 
 IMAGE = "data:image/png;base64,aGk="
 
@@ -24,7 +25,7 @@ def test_parts_and_params(openai: FakeOpenAI) -> None:
         {"type": "image", "base64": "aGk=", "mime_type": "image/png"},
     ]
     model = gateway(temperature=0.5, max_tokens=9, stop=["."], model_kwargs={"seed": 1})
-    model.invoke([SystemMessage("S"), HumanMessage(parts)], top_p=0.5, stop=["!"])  # type: ignore[arg-type]
+    model.invoke([SystemMessage("S"), HumanMessage(parts)], top_p=0.5, temperature=0.7, stop=["!"])  # type: ignore[arg-type]
     request = openai.requests[-1].json
     plain = {"type": "image_url", "image_url": {"url": IMAGE}}
     assert request.pop("messages") == [
@@ -32,7 +33,7 @@ def test_parts_and_params(openai: FakeOpenAI) -> None:
         {"role": "user", "content": [*parts[:2], plain]},
     ]
     assert request == {
-        "model": "gpt-4o-mini", "temperature": 0.5, "max_tokens": 9, "stop": ["!"], "seed": 1, "top_p": 0.5,
+        "model": "gpt-4o-mini", "temperature": 0.7, "max_tokens": 9, "stop": ["!"], "seed": 1, "top_p": 0.5,
     }  # fmt: skip
 
 
@@ -57,7 +58,45 @@ async def test_a_stream_tells_it_once(openai: FakeOpenAI) -> None:
         assert (joined.content, joined.usage_metadata) == (whole.content, whole.usage_metadata)
         assert joined.response_metadata["finish_reason"] == "stop"
         assert joined.response_metadata["model_name"] == "gpt-4o-mini"
+        assert [chunk.chunk_position for chunk in read] == [None] * (len(read) - 1) + ["last"]
+        assert read[-1].usage_metadata == whole.usage_metadata
         assert len(read) > 2
+
+
+class Host(LoopbackServer):
+    """Counts usage in every chunk, as some hosts do."""
+
+    def answer(self, request: Received) -> Answer:
+        chunks = [
+            {"choices": [{"delta": {"content": text}}], "usage": {"completion_tokens": count}}
+            for text, count in (("a", 1), ("b", 2))
+        ]
+        chunks.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+        events = [f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks]
+        return Answer(200, b"", {"Content-Type": "text/event-stream"}, iter(events))
+
+
+def test_a_host_that_counts_in_every_chunk() -> None:
+    with Host() as host:
+        read = list(gateway(model="m", base_url=host.url).stream("Hi"))
+    totals = [chunk.usage_metadata["total_tokens"] for chunk in read if chunk.usage_metadata]
+    assert ("".join(str(chunk.content) for chunk in read), totals) == ("ab", [2])
+
+
+@pytest.mark.usefixtures("openai")
+def test_a_stream_is_of_the_first_choice() -> None:
+    assert "".join(str(chunk.content) for chunk in gateway().stream("Hi", n=2)) == "[gpt-4o-mini] Hi"
+
+
+@pytest.mark.usefixtures("openai")
+def test_streaming_switched_off() -> None:
+    assert gateway(disable_streaming=True).invoke("Hi", stream=True).content == "[gpt-4o-mini] Hi"
+
+
+def test_strict_schemas(openai: FakeOpenAI) -> None:
+    schema = {"title": "J", "type": "object", "properties": {}}
+    gateway().with_structured_output(schema, method="json_schema", strict=True).invoke("Hi")
+    assert openai.requests[-1].json["response_format"]["json_schema"]["strict"] is True
 
 
 @pytest.mark.usefixtures("openai")

@@ -80,6 +80,8 @@ def test_langchains_own_shapes_go_out_as_openais() -> None:
         {"role": "tool", "content": "R", "tool_call_id": "a"}
     ]
     assert turn(said).calls_tools
+    assert turn(AIMessage("", tool_calls=calls)).calls_tools
+    assert turn(AIMessage([use])).calls_tools
 
 
 def test_turns_are_views() -> None:

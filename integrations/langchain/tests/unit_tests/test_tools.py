@@ -104,7 +104,7 @@ async def test_structured_output_in_both_colours(llm: str | None, openai: FakeOp
 
 def test_the_prompts_tools_are_sent_as_they_are(openai: FakeOpenAI, langfuse: FakeLangfuse) -> None:
     function = {"name": "look", "strict": True, "parameters": {"type": "object", "properties": {}, "title": "Kept"}}
-    tools = [{"type": "function", "function": function}]
+    tools = [{"type": "function", "function": function}, {"type": "custom", "custom": {"name": "run"}}]
     config = {"tools": tools, "tool_choice": "required"}
     langfuse.publish("tooled", [{"role": "user", "content": "Hi"}], config=config)
     chat().invoke("x", prompt_id="tooled")
@@ -123,6 +123,21 @@ def test_a_delegate_that_calls_no_tools_is_named(openai: FakeOpenAI) -> None:
     assert model.invoke("x").content == "no"
     with pytest.raises(ConfigurationError, match="FakeListChatModel can't call tools"):
         model.bind_tools([weather]).invoke("x")
+
+
+class Calling(FakeListChatModel):
+    """Answers what its bind_tools was given."""
+
+    def bind_tools(self, tools: Any, **options: Any) -> Any:
+        return FakeListChatModel(responses=[f"{[tool.name for tool in tools]} {options}"])
+
+
+def test_tools_are_bound_by_the_delegate(openai: FakeOpenAI) -> None:
+    model = chat(model="langfuse", llm=Calling(responses=[""]))
+    bound = model.bind_tools([weather], tool_choice="any", strict=True, parallel_tool_calls=False)
+    assert bound.invoke("x").content == (
+        "['weather'] {'tool_choice': 'any', 'strict': True, 'parallel_tool_calls': False}"
+    )
 
 
 def test_json_mode_of_the_gateway(openai: FakeOpenAI) -> None:

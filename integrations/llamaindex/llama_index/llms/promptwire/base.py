@@ -94,6 +94,8 @@ class Promptwire(ChatOnlyLLM):
         for name, value in own.items():
             if llm is not None and value is not None:
                 raise ConfigurationError(f"{name}= is for Promptwire's own gateway; with llm= set it there")
+        if resolver is not None and not isinstance(resolver, Resolver):
+            raise ConfigurationError(f"resolver= is a Resolver, not {type(resolver).__name__}")
         self._delegates = Delegates(llm, base_url, api_key)
         self._resolver = resolver
 

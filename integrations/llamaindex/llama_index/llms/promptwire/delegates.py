@@ -45,6 +45,8 @@ class Delegates:
             raise ConfigurationError(f"llm= is a LlamaIndex LLM, not {type(llm).__name__}")
         self.llm = llm
         self._base_url = base_url
+        if api_key is not None and not isinstance(api_key, str | SecretStr):
+            raise ConfigurationError(f"api_key= is a text or a SecretStr, not {type(api_key).__name__}")
         self._api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self._kept: dict[Hashable, LLM] = {}
 

@@ -34,7 +34,7 @@ class PromptwireGateway(ChatOnlyLLM):
     """
 
     model: str
-    api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
+    api_key: SecretStr | None = Field(default=None, exclude=True)
     base_url: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
@@ -79,7 +79,7 @@ class PromptwireGateway(ChatOnlyLLM):
     def _call(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any], *, streamed: bool = False) -> ModelCall:
         own = {name: getattr(self, name) for name in ("temperature", "max_tokens", "timeout", "max_retries")}
         params: dict[str, Any] = merge_params(own, self.additional_kwargs, kwargs)
-        timeout, retries = params.pop("timeout", None), params.pop("max_retries", None)
+        timeout, retries, headers = (params.pop(name, None) for name in ("timeout", "max_retries", "extra_headers"))
         for name in params:
             if name not in OPENAI_PARAMS and (hint := nearest(name, tuple(OPENAI_PARAMS))):
                 raise ConfigurationError(f"PromptwireGateway has no parameter {name!r}{hint}")
@@ -88,7 +88,7 @@ class PromptwireGateway(ChatOnlyLLM):
         key = self.api_key.get_secret_value() if self.api_key else None
         target = choose(parse_model(self.model, frozenset(), key, self.base_url), None)
         sent = [to_openai(message) for message in messages]
-        return model_call(target, sent, params, stream=streamed, timeout=timeout, retries=retries)
+        return model_call(target, sent, params, stream=streamed, timeout=timeout, retries=retries, headers=headers)
 
     def _prepare_chat_with_tools(  # noqa: PLR0917 - the framework's signature
         self,

@@ -1,0 +1,88 @@
+"""A folder that prompts are read from: no path leads out of it, no file is larger than it should be."""
+
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any
+
+from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError
+
+MAX_BYTES = 10_000_000
+
+
+class Folder:
+    """The files under ``root``; ``kind`` opens error messages that have no other beginning."""
+
+    def __init__(self, root: str | Path, kind: str) -> None:
+        self.root = Path(root).absolute()
+        self._kind = kind
+
+    def path(self, prompt_id: str) -> Path:
+        """The path of an id, without suffix; an id that leads out of the folder, by a link too, is refused."""
+        path = self.root / prompt_id
+        try:
+            inside = self._holds(path.parent)
+        except (OSError, RuntimeError) as error:
+            raise PromptNotFoundError(f"{self._kind} prompt {prompt_id!r} can't be a file's name") from error
+        if not inside:
+            raise ConfigurationError(f"{self._kind} prompt {prompt_id!r} leads out of the prompts folder")
+        return path
+
+    def read(self, path: Path, where: str) -> str | None:
+        """A file's text, or ``None`` if it isn't there; ``where`` opens the message of every error."""
+        if not self._holds(path):
+            raise ConfigurationError(f"{where}: its file is a link that leads out of the prompts folder")
+        try:
+            with path.open(encoding="utf-8") as file:
+                text = file.read(MAX_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise PromptConfigError(f"{where}: its file {path.name} can't be read as UTF-8 text") from error
+        if len(text) > MAX_BYTES:
+            raise PromptConfigError(f"{where}: its file {path.name} is larger than {MAX_BYTES // 1_000_000} MB")
+        return text
+
+    def walk(self, *suffixes: str) -> Iterator[tuple[str, Path]]:
+        """Every file with one of these suffixes: its path below the root without suffix, and its path."""
+        for path in self.root.rglob("*"):
+            if path.suffix in suffixes and path.is_file():
+                yield path.relative_to(self.root).with_suffix("").as_posix(), path
+
+    def _holds(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self.root.resolve())
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is there; a name that the file system can't hold is not."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def state(path: Path) -> Hashable:
+    """What changes when the file does; ``None`` without one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return path.name, status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def read_yaml(text: str, where: str) -> Any:
+    """Plain YAML: no tags, and no aliases, which can grow a few lines to gigabytes."""
+    import yaml
+
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
+                raise PromptConfigError(f"{where}: YAML tags and aliases are not read; write the value out")
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = "" if mark is None else f" in line {mark.line + 1}"
+        raise PromptConfigError(
+            f"{where}: not plain YAML{line}: {getattr(error, 'problem', None) or 'unreadable'}"
+        ) from error
+    except (RecursionError, ValueError) as error:
+        raise PromptConfigError(f"{where}: not usable as YAML: nested too deeply, or an impossible value") from error

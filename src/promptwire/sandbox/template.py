@@ -1,0 +1,81 @@
+"""The compiled template, and what becomes of its errors."""
+
+from collections.abc import Mapping
+from traceback import walk_tb
+from typing import NoReturn
+
+from jinja2.environment import Template as CompiledJinja
+from jinja2.exceptions import TemplateError as JinjaError
+from jinja2.exceptions import TemplateSyntaxError
+from jinja2.meta import find_undeclared_variables
+
+from promptwire.errors import TemplateError
+from promptwire.sandbox.check import check, read_words
+from promptwire.sandbox.data import plain
+from promptwire.sandbox.environment import ENVIRONMENT
+from promptwire.sandbox.rewriter import Rewriter, settled_names, spelled_names
+from promptwire.sandbox.run import Run
+from promptwire.templates import add_missing
+
+_FILENAME = "<prompt template>"
+_BROKEN = (
+    JinjaError, ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, NameError, RuntimeError,
+    SyntaxError, TemplateError, TypeError, ValueError,
+)  # fmt: skip
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TemplateError):
+        return str(error)
+    # The messages of Python and of jinja2 quote values.
+    return "it is nested too deeply" if isinstance(error, RecursionError) else f"it fails with {type(error).__name__}"
+
+
+class JinjaTemplate:
+    """A compiled jinja template; rendering shares nothing between calls."""
+
+    def __init__(self, text: str, where: str) -> None:
+        self._source = (text, where)
+        try:
+            self._build(text)
+        except TemplateSyntaxError as error:
+            raise TemplateError(f"{where}, line {error.lineno}: {error.message}") from None
+        except _BROKEN as error:
+            raise TemplateError(f"{where}: {_reason(error)}") from None
+
+    def _build(self, text: str) -> None:
+        words = read_words(text)
+        tree = ENVIRONMENT.parse(text)
+        check(tree)
+        self._known, settled = spelled_names(tree), settled_names(tree)
+        Rewriter().visit(tree)
+        asked = find_undeclared_variables(tree)
+        self.variables: tuple[str, ...] = tuple(word for word in words if word in asked)
+        self._required = [name for name in self.variables if name not in settled]
+        self._read = [word for word in words if word in asked or word in ENVIRONMENT.globals]
+        code = ENVIRONMENT.compile(tree, filename=_FILENAME)
+        self._compiled = CompiledJinja.from_code(ENVIRONMENT, code, {})
+
+    def __reduce__(self) -> tuple[type["JinjaTemplate"], tuple[str, str]]:
+        return type(self), self._source
+
+    def render(self, values: Mapping[str, object], missing: list[str] | None) -> str:
+        found = None if missing is None else [name for name in self._required if name not in values]
+        text = ""
+        try:
+            given = {name: plain(values[name]) for name in self._read if name in values}
+            run = Run(ENVIRONMENT, given, found, self._known)
+            text = "".join(run.each(self._compiled.root_render_func(run), run.emit))
+        except _BROKEN as error:
+            # What is missing explains whatever went wrong after it.
+            if not found:
+                self._fail(error)
+        if missing is not None and found:
+            add_missing(missing, found)
+        return text
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        steps = walk_tb(error.__traceback__)
+        lines = [line for frame, line in steps if frame.f_code.co_filename == _FILENAME]
+        place = f", line {self._compiled.get_corresponding_lineno(lines[-1])}" if lines else ""
+        raise TemplateError(f"{self._source[1]}{place}: {_reason(error)}") from None
