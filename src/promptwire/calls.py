@@ -96,6 +96,32 @@ def make_ready(
     return Ready(composed.messages, rendered)
 
 
+SELECTION = ("prompt_id", "prompt_label", "prompt_version")
+
+
+def select(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Which prompt two ranks of arguments name, under the names of ``SELECTION``.
+
+    A label and a version above take the place of both below; a version is only of the prompt it was given with.
+    """
+    above = {name: upper[name] for name in SELECTION if upper.get(name) is not None}
+    below = {name: lower.get(name) for name in SELECTION}
+    if above.keys() & {"prompt_label", "prompt_version"}:
+        below["prompt_label"] = below["prompt_version"] = None
+    elif above.get("prompt_id", below["prompt_id"]) != below["prompt_id"]:
+        below["prompt_version"] = None
+    return {**below, **above}
+
+
+def refuse_without_id(backend: str | None, given: Mapping[str, Any]) -> None:
+    """A call without a ``prompt_id`` has no use for a backend or for ``given``: ``ConfigurationError`` says so."""
+    said = [name for name, value in given.items() if value]
+    if backend:
+        said.append(f"the backend's prefix {backend!r} in model")
+    if said:
+        raise ConfigurationError(f"{', '.join(said)}: needs a prompt_id=; without a managed prompt, leave it out")
+
+
 def turn(message: Mapping[str, Any]) -> Turn:
     """An OpenAI message dict as ``compose`` sees it."""
     if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):

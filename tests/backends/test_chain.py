@@ -151,7 +151,7 @@ def test_one_that_cant_be_reached_is_left_out_for_ten_seconds(
     skipped = resolver.get_prompt("b")
     assert (skipped.text, langfuse.count) == ("from memory", asked)
     assert skipped.passed_over == (
-        "langfuse prompt 'b' (label 'production'): not asked for, since its server failed moments ago",
+        "langfuse prompt 'b' (label 'production'): not asked for, since it failed to answer moments ago",
     )
     with pytest.raises(BackendUnavailableError, match="not asked for"):
         resolver.get_prompt("nowhere")

@@ -9,6 +9,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 
+from promptwire.calls import SELECTION, select
 from promptwire.errors import ConfigurationError
 from promptwire.gateway.parameters import OPENAI_PARAMS
 from promptwire.params import merge_variables
@@ -42,16 +43,13 @@ class Layer:
 
 
 def stacked(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Controls of two ranks: a version holds only for the prompt it was given with, and yields to a label above it."""
-    kept = dict(lower)
-    if "prompt_label" in upper or upper.get("prompt_id", lower.get("prompt_id")) != lower.get("prompt_id"):
-        kept.pop("prompt_version", None)
-    if "prompt_version" in upper:
-        kept.pop("prompt_label", None)
+    """Controls of two ranks, the upper winning."""
+    selected = {name: value for name, value in select(lower, upper).items() if value is not None}
+    others = {name: value for layer in (lower, upper) for name, value in layer.items() if name not in SELECTION}
     ranks = [layer.get("prompt_variables") or {} for layer in (lower, upper)]
     if not all(isinstance(variables, Mapping) for variables in ranks):
         raise ConfigurationError("prompt_variables is a mapping of names to values")
-    return {**kept, **upper, "prompt_variables": merge_variables(*ranks)}
+    return {**others, **selected, "prompt_variables": merge_variables(*ranks)}
 
 
 def read_input(given: ChatInput) -> tuple[list[BaseMessage], dict[str, Any]]:

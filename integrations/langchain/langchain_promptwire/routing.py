@@ -24,10 +24,11 @@ from langchain_promptwire.fields import ModelFields
 from langchain_promptwire.gateway import ChatPromptwireGateway
 from langchain_promptwire.messages import plain_variables, to_langchain, turn
 from promptwire.backends import known_backends
-from promptwire.calls import PromptCall, Ready, make_ready
+from promptwire.calls import PromptCall, Ready, make_ready, refuse_without_id
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError, PromptConfigError
 from promptwire.gateway.answers import PromptInfo, describe
+from promptwire.gateway.fitting import settings_for
 from promptwire.gateway.hosts import DEFAULT_PROVIDER
 from promptwire.gateway.providers import (
     CallerModel,
@@ -160,10 +161,8 @@ class Router(ModelFields):
     ) -> PromptCall | None:
         prompt_id = controls.get("prompt_id")
         if prompt_id is None:
-            said = [name for name in ("prompt_variables", "prompt_label", "prompt_version") if controls.get(name)]
-            if caller.backend or said:
-                what = ", ".join(said) or f"the backend's prefix {caller.backend!r} in model"
-                raise ConfigurationError(f"{what}: needs a prompt_id; without a managed prompt, leave it out")
+            names = ("prompt_variables", "prompt_label", "prompt_version")
+            refuse_without_id(caller.backend, {name: controls.get(name) for name in names})
             return None
         return PromptCall(
             prompt_id=prompt_id,
@@ -185,7 +184,9 @@ class Router(ModelFields):
             ready = make_ready(ask.call, found, turns, ask.resolver, level=logging.WARNING)
             messages = _sent(ready)
             provenance = _provenance(describe(ready.rendered, ask.call.label))
-            settings = {} if ask.ignore_params else found[0].settings()
+            if not ask.ignore_params:
+                provider = choose_model(ask.caller, prompt, **self._rules(ask)).provider
+                settings = settings_for(found[0], provider, ask.resolver)
         if not messages:
             raise ConfigurationError(
                 "there is nothing to send: give messages, or a prompt_id of a prompt with messages"
@@ -199,14 +200,16 @@ class Router(ModelFields):
         run = with_schema(run, schema, params) if schema is not None else with_tools(run, params)
         return Route(run, messages, params if schema is None else {}, provenance)
 
+    def _rules(self, ask: Ask) -> dict[str, Any]:
+        return {"ignore_prompt_model": ask.ignore_model, "allowed_models": self.allowed_models}
+
     def _delegate(self, ask: Ask, prompt: Prompt | None) -> Runnable[Any, Any]:
         """The gateway or the llm, under the name of the model that is to run."""
-        options: dict[str, Any] = {"ignore_prompt_model": ask.ignore_model, "allowed_models": self.allowed_models}
         llm = self.llm
         if llm is None:
-            target = choose(ask.caller, prompt, **options)
+            target = choose(ask.caller, prompt, **self._rules(ask))
             return self._keep(target, lambda: self._gateway(target))
-        choice = choose_model(ask.caller, prompt, **options)
+        choice = choose_model(ask.caller, prompt, **self._rules(ask))
         if choice.prompt and choice.provider != ask.caller.provider:
             raise PromptConfigError(
                 f"model {choice.provider}/{choice.model}{choice.named_by} can't run on the fixed llm=, which is "

@@ -101,7 +101,7 @@ class Chain:
     def _ask(self, place: int, part: Http, ask: Callable[[Http], T]) -> T | PromptwireError:
         """What a member answers, or the error that gives the next one its turn."""
         if time.monotonic() < self._down_until.get(place, NEVER):
-            return BackendUnavailableError(f"{part.where}: not asked for, since its server failed moments ago")
+            return BackendUnavailableError(f"{part.where}: not asked for, since it failed to answer moments ago")
         try:
             return attempt(ask, part)
         except _GOES_ON as error:

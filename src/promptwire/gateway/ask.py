@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from promptwire.backends import Backend, backend_class, known_backends
-from promptwire.calls import PromptCall, make_ready, turn
+from promptwire.calls import PromptCall, make_ready, refuse_without_id, turn
 from promptwire.compose import Turn
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError
@@ -118,11 +118,8 @@ def _prompt_call(
 ) -> PromptCall | None:
     prompt_id = given["prompt_id"]
     if prompt_id is None:
-        if caller.backend or given["prompt_variables"] or given["prompt_label"] or given["prompt_version"]:
-            raise ConfigurationError(
-                f"model {given['model']!r} with prompt arguments needs a prompt_id=; without a managed prompt, "
-                "leave them and the backend's prefix out"
-            )
+        names = ("prompt_variables", "prompt_label", "prompt_version")
+        refuse_without_id(caller.backend, {name: given[name] for name in names})
         return None
     backend: str | Backend | None = caller.backend
     if backend_options and caller.backend:

@@ -129,7 +129,7 @@ def choose(
 def _of_prompt(prompt: Prompt, model: str, caller: CallerModel) -> tuple[str, str]:
     """The provider that DESIGN 4.1's order gives the prompt's model, and its name there."""
     if prompt.provider is not None:
-        if find_provider(prompt.provider) is None:
+        if find_provider(prompt.provider) is None and prompt.provider != caller.provider:
             raise PromptConfigError(f"{prompt.where} names provider {prompt.provider!r}; known are {_known()}")
         return prompt.provider, model.removeprefix(f"{prompt.provider}/")
     host = find_provider(caller.provider)  # a framework's delegate may be of a provider that has no row

@@ -18,7 +18,7 @@ from llama_index.llms.promptwire.endpoints import ChatOnlyLLM, with_question
 from llama_index.llms.promptwire.run import Ask, TemplateMessages
 from pydantic import Field, PlainSerializer, PrivateAttr, SecretStr
 
-from promptwire.calls import PromptCall
+from promptwire.calls import SELECTION, PromptCall, refuse_without_id, select
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError
 from promptwire.gateway.parameters import OPENAI_PARAMS
@@ -27,9 +27,8 @@ from promptwire.prompts import Prompt
 from promptwire.resolver import Resolver
 
 _RENDERING = ("message_mode", "messages_placeholder", "input_variable", "text_role", "missing", "fallback")
-_SELECTION = ("prompt_id", "prompt_label", "prompt_version")
 _RULES = ("ignore_prompt_model", "ignore_prompt_params", "allowed_models")
-_PER_CALL = ("model", "prompt_variables", *_SELECTION, *_RENDERING, *_RULES)
+_PER_CALL = ("model", "prompt_variables", *SELECTION, *_RENDERING, *_RULES)
 _PARAMS = ("temperature", "max_tokens", "timeout", "max_retries")
 _LAYERED = ("model", "prompt_variables", "bound", "additional_kwargs", *_PARAMS)
 _KNOWN = OPENAI_PARAMS.union(_PER_CALL, _PARAMS)
@@ -115,7 +114,7 @@ class Promptwire(ChatOnlyLLM):
         return known.model_copy(update={**stated, "is_chat_model": True})
 
     def to_payload(self) -> dict[str, Any]:
-        return {**super().to_payload(), **{name: getattr(self, name) for name in _SELECTION}}
+        return {**super().to_payload(), **{name: getattr(self, name) for name in SELECTION}}
 
     def bind(self, **fields: Any) -> Self:
         """A copy that says more; it shares resolver and delegates."""
@@ -176,11 +175,7 @@ class Promptwire(ChatOnlyLLM):
         overrides = self._overrides(given)
         chosen = self._selected(given)
         if chosen["prompt_id"] is None:
-            if backend or self.prompt_variables or overrides or chosen["prompt_label"] or chosen["prompt_version"]:
-                raise ConfigurationError(
-                    f"model {self.model!r} with prompt arguments needs a prompt_id=; without a managed prompt, "
-                    "leave them and the backend's prefix out"
-                )
+            refuse_without_id(backend, {**chosen, "prompt_variables": {**self.prompt_variables, **overrides}})
             return None
         return PromptCall(
             prompt_id=chosen["prompt_id"],
@@ -193,12 +188,9 @@ class Promptwire(ChatOnlyLLM):
         )
 
     def _selected(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Which prompt: a label given takes the place of the version here, and a version is only of its own prompt."""
-        prompt_id, label, version = (given.pop(name, None) for name in _SELECTION)
-        if label is None and version is None:
-            label = self.prompt_label
-            version = self.prompt_version if prompt_id in {None, self.prompt_id} else None
-        return {"prompt_id": prompt_id or self.prompt_id, "prompt_label": label, "prompt_version": version}
+        """Which prompt: what is given, over the fields."""
+        own = {name: getattr(self, name) for name in SELECTION}
+        return select(own, {name: given.pop(name, None) for name in SELECTION})
 
     def _overrides(self, given: dict[str, Any]) -> dict[str, Any]:
         """The variables bound, and above them those given."""

@@ -16,7 +16,8 @@ from llama_index.llms.promptwire.gateway import PromptwireGateway
 from promptwire.calls import PromptCall, make_ready
 from promptwire.errors import ConfigurationError
 from promptwire.gateway.answers import describe
-from promptwire.gateway.providers import CallerModel
+from promptwire.gateway.fitting import settings_for
+from promptwire.gateway.providers import CallerModel, choose_model
 from promptwire.params import merge_params
 from promptwire.resolver import Resolver
 from promptwire.search import Found
@@ -98,7 +99,10 @@ class Ask:
     def run(self, found: Found | None) -> Run:
         """Decide model, messages and parameters; pure."""
         prompt = found[0] if found else None
-        settings = prompt.settings() if prompt and not self.ignore_prompt_params else {}
+        settings: Mapping[str, Any] = {}
+        if prompt and not self.ignore_prompt_params:
+            provider = choose_model(self.caller, prompt, **self.rules).provider
+            settings = settings_for(prompt, provider, self.resolver)
         tools = {"tools": self.tools["tools"]} if self.tools else {}
         params = merge_params(self.own, settings, self.bound, {**tools, **self.given})
         if tools:
