@@ -112,6 +112,7 @@ def test_everything(write: Write, root: Path) -> None:
         ("<user>\n\n  x\n\n</user>", "\nx\n"),
         ("<user>x\n  y</user>", "x\n  y"),
         ("<user>{{#if a}}{{role 'x'}}</user>", "{{#if a}}{{role 'x'}}"),
+        ("<user>\n \n\n</user>", " \n"),
         ("<user></user>", ""),
         ("<user>\n</user>", ""),
         ("<user >x</user >", "x"),
@@ -126,6 +127,14 @@ def test_text(body: str, content: str) -> None:
 def test_what_is_no_tag_but_in_a_user_message() -> None:
     text = '<text>{{doc}}</text> <image url="x"/> <text a <image'
     assert messages(f"<system>{text}</system>") == [{"role": "system", "content": text}]
+
+
+def test_parts_are_indented_by_four() -> None:
+    (message,) = messages("<user>\n  <text>\n      deep\n  </text>\n  <image url=''/>\n</user>")
+    assert message["content"] == [
+        {"type": "text", "text": "  deep"},
+        {"type": "image_url", "image_url": {"url": ""}},
+    ]
 
 
 def test_a_file_without_messages() -> None:
@@ -224,7 +233,7 @@ def test_ambiguous_bodies_are_refused(body: str, line: int, words: str) -> None:
         ("---\nmodel: m\n---\n{{>part}}", PromptConfigError, "its body has helpers"),
         ("---\nmodel: m\n---\n{{media url=x}}", PromptConfigError, "its body has helpers"),
         ("---\nmodel: m\n---\nSystem: Hi", TemplateError, "line 4: text outside of <system>"),
-        ("---\nmodel: m\n---\n{{history}}", TemplateError, "line 4: text outside of <system>"),
+        ("\n---\nmodel: m\n---\n{{history}}", TemplateError, "line 5: text outside of <system>"),
         ("---\nmodel: m\nendpoint: edit\n---\n", PromptConfigError, "endpoint is 'chat' or 'complete', not 'edit'"),
         ("---\nmodel: m\nendpoint: [chat]\n---\n", PromptConfigError, "endpoint is 'chat' or 'complete'"),
     ],
