@@ -1,5 +1,6 @@
 """The command line."""
 
+import runpy
 import sys
 
 import pytest
@@ -25,3 +26,10 @@ def test_a_missing_integration_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     done = CliRunner().invoke(cli.main, ["demo"])
     assert done.exit_code == 1
     assert "pip install langchain-promptwire" in done.output
+
+
+def test_it_runs_as_a_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["promptwire", "--version"])
+    with pytest.raises(SystemExit):
+        runpy.run_module("promptwire", run_name="__main__")
+    assert promptwire.__version__ in capsys.readouterr().out

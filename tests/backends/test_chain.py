@@ -170,8 +170,9 @@ def test_an_odd_answer_leaves_nobody_out(langfuse: FakeLangfuse) -> None:
 def test_a_failure_of_all_holds_no_other_prompt_back(langfuse: FakeLangfuse) -> None:
     langfuse.stop()
     resolver = Resolver(Chain(["langfuse", MemoryBackend({"there": "from memory"})]))
-    with pytest.raises(BackendUnavailableError):
+    with pytest.raises(BackendUnavailableError) as caught:
         resolver.get_prompt("nowhere")
+    assert (caught.value.status_code, caught.value.retryable) == (503, False)
     assert resolver.get_prompt("there").text == "from memory"
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from promptwire import Prompt, PromptRef
 from promptwire.backends.files import FilesBackend
+from promptwire.backends.http import Http
 from promptwire.backends.langfuse import LangfuseBackend
 from promptwire.backends.memory import MemoryBackend
 from promptwire.frozen import thaw
@@ -59,3 +61,21 @@ class TestLangfuse(BackendContract):
 
 def _messages(content: Sequence[Mapping[str, Any]]) -> list[object]:
     return [{"placeholder": m["name"]} if m.get("type") == "placeholder" else dict(m) for m in content]
+
+
+def test_a_contract_needs_a_backend() -> None:
+    with pytest.raises(NotImplementedError):
+        BackendContract().open()
+
+
+def test_a_backend_that_finds_everything_is_found_out() -> None:
+    class Careless(MemoryBackend):
+        def fetch(self, ref: PromptRef, http: Http) -> Prompt:
+            return Prompt(ref.id, text="x", version=1)
+
+    class Contract(BackendContract):
+        def open(self) -> MemoryBackend:
+            return Careless()
+
+    with pytest.raises(AssertionError):
+        Contract().test_unknown_ids()

@@ -137,6 +137,12 @@ def test_parts_are_indented_by_four() -> None:
     ]
 
 
+def test_what_an_assistant_says_before_it_calls() -> None:
+    for said, content in (("\n    a\n    b\n\n  ", "  a\n  b"), (" a ", " a"), ("\n  ", None), ("", None)):
+        (message,) = messages(f"<assistant>{said}<tool name='t' id='c'>{{}}</tool></assistant>")
+        assert (message["content"], message["tool_calls"][0]["id"]) == (content, "c")
+
+
 def test_a_file_without_messages() -> None:
     assert messages("\n\n") == []
 

@@ -186,7 +186,11 @@ WRONG: list[tuple[dict[str, Any], type[PromptwireError], str]] = [
     ({**GIVEN, "headers": {"x": "y"}}, ConfigurationError, "'extra_headers'"),
     ({**GIVEN, "langfuse_host": "x"}, ConfigurationError, "not for a model without a backend's prefix"),
     ({**OURS, "model": "langfuse/x", "langfuse_hots": "x"}, ConfigurationError, r"for model='langfuse/…' .*_host'"),
-    ({"model": "langfuse/gpt-4o", "messages": HELLO}, ConfigurationError, "prefix 'langfuse' in model: needs a prompt_id="),
+    (
+        {"model": "langfuse/gpt-4o", "messages": HELLO},
+        ConfigurationError,
+        "prefix 'langfuse' in model: needs a prompt_id=",
+    ),
     ({**GIVEN, "prompt_variables": {"a": 1}}, ConfigurationError, "needs a prompt_id="),
     ({**OURS, "prompt_variables": ["a"]}, ConfigurationError, "prompt 'p': prompt_variables is a mapping"),
     ({**OURS, "prompt_id": ""}, ConfigurationError, "prompt id is a text that isn't empty"),

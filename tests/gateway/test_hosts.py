@@ -74,7 +74,7 @@ def test_a_local_server_needs_no_key_and_no_path(name: str, server: FakeOpenAI) 
 )
 def test_what_a_host_lacks(name: str, lacking: str, at_server: FakeOpenAI, caplog: pytest.LogCaptureFixture) -> None:
     """From a prompt it is left out, and said once; from the caller it is an error, and nothing is sent."""
-    with pytest.raises(ConfigurationError, match=f"{name} takes no {lacking}"):
+    with pytest.raises(ConfigurationError, match=f"{name} takes no {lacking} for m"):
         promptwire.completion(model=f"{name}/m", messages=HELLO, **{lacking: VALUES[lacking]})
     assert at_server.count == 0
     backend = MemoryBackend()
@@ -89,9 +89,9 @@ def test_what_a_host_lacks(name: str, lacking: str, at_server: FakeOpenAI, caplo
     ]
 
 
-def test_one_choice_is_what_every_host_gives(at_server: FakeOpenAI) -> None:
-    promptwire.completion(model="groq/m", messages=HELLO, n=1)
-    assert at_server.requests[-1].json["n"] == 1
+def test_what_every_host_does_anyway_is_no_reason_to_refuse(at_server: FakeOpenAI) -> None:
+    promptwire.completion(model="groq/m", messages=HELLO, n=1, logprobs=False)
+    assert at_server.requests[-1].json == {"model": "m", "messages": HELLO}
 
 
 def test_a_host_may_have_another_name_for_a_parameter(at_server: FakeOpenAI) -> None:

@@ -56,7 +56,7 @@ def test_model_strings(model: str | None, parsed: tuple[str | None, str, str | N
     [
         (
             "langfsue/gpt-4o",
-            r"no provider 'langfsue' \(did you mean 'langfuse'\?\); known are acme, azure, bedrock",
+            r"no provider 'langfsue' \(did you mean 'langfuse'\?\); known are acme, anthropic, azure",
         ),
         ("langfuse/opanai/gpt-4o", r"no provider 'opanai' \(did you mean 'openai'\?\)"),
         ("langfuse/zzz/x", r"no provider 'zzz'; known .* With api_base= any host"),
@@ -164,7 +164,9 @@ def test_unmistakable_names(model: str, provider: str, monkeypatch: pytest.Monke
 
 
 def test_a_providers_name_that_is_not_in_the_table() -> None:
-    with pytest.raises(PromptConfigError, match=r"langfuse prompt 'p' names provider 'zzz'; known are acme, azure"):
+    with pytest.raises(
+        PromptConfigError, match=r"langfuse prompt 'p' names provider 'zzz'; known are acme, anthropic, azure"
+    ):
         choose(parse_model("gpt-4o", BACKENDS), prompt("x", "zzz"))
     assert choose(CallerModel(None, "elsewhere", "x"), prompt("gpt-4o")).provider == "openai"
 
@@ -200,3 +202,8 @@ def test_one_text_is_no_list_of_patterns() -> None:
 def test_keys_are_not_shown() -> None:
     caller = parse_model("gpt-4o", BACKENDS, "canary", "https://canary.example")
     assert "canary" not in repr(caller) + repr(choose(caller, None))
+
+
+def test_a_callers_provider_without_a_row() -> None:
+    with pytest.raises(ConfigurationError, match="there is no provider 'nobody'; known are acme"):
+        choose(CallerModel(None, "nobody", "m", "key"), None)

@@ -185,8 +185,8 @@ class Router(ModelFields):
             messages = _sent(ready)
             provenance = _provenance(describe(ready.rendered, ask.call.label))
             if not ask.ignore_params:
-                provider = choose_model(ask.caller, prompt, **self._rules(ask)).provider
-                settings = settings_for(found[0], provider, ask.resolver)
+                choice = choose_model(ask.caller, prompt, **self._rules(ask))
+                settings = settings_for(found[0], choice, ask.resolver)
         if not messages:
             raise ConfigurationError(
                 "there is nothing to send: give messages, or a prompt_id of a prompt with messages"

@@ -92,7 +92,7 @@ class _Body:
             self._refuse(self._at, f"<{role}> has text beside its tags, or after its calls")
         if role == "user":
             return {"role": role, "content": parts}
-        return {"role": role, "content": self._content(said, 1).strip() or None, "tool_calls": parts}
+        return {"role": role, "content": self._content(said, 1).rstrip() or None, "tool_calls": parts}
 
     def _is_part(self, tag: re.Match[str], role: str) -> bool:
         known = tag[2] in _PARTS.get(role, ())

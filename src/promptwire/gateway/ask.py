@@ -88,7 +88,7 @@ class Ask:
             ready = make_ready(self.call, found, self.turns, self.resolver)
             messages = ready.messages
             info = describe(ready.rendered, self.call.label)
-            settings = {} if get("ignore_prompt_params") else settings_for(found[0], target.provider, self.resolver)
+            settings = {} if get("ignore_prompt_params") else settings_for(found[0], target, self.resolver)
         if not messages:
             raise ConfigurationError(
                 "there is nothing to send: give messages, or a prompt_id of a prompt with messages"

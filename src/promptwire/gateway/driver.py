@@ -56,7 +56,7 @@ def model_call(
         raise ConfigurationError("extra_headers is a mapping of names to texts")
     row = find_provider(target.provider)
     wire = find_wire(row.wire if row else "openai")
-    request = wire.request(target, messages, fitted(row, params, stream=stream), stream=stream)
+    request = wire.request(target, messages, fitted(row, target.model, params, stream=stream), stream=stream)
     if headers:
         ours = {name.lower(): value for name, value in headers.items()}
         request = replace(request, headers={**request.headers, **ours})

@@ -1,9 +1,11 @@
 """The hosts that run models, one row each; third parties add theirs as entry points of ``promptwire.providers``."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
+
+from promptwire.gateway.anthropic import parameters as anthropic_parameters
 
 ENTRY_POINTS = "promptwire.providers"
 DEFAULT_PROVIDER = "openai"
@@ -20,8 +22,8 @@ class Provider:
 
     ``{NAME}`` in ``base_url`` stands for that environment variable. ``owns`` are beginnings of model names that are
     unmistakably its own. An ``aggregator`` runs other vendors' models under names of its own, which may hold slashes.
-    ``lacks`` are parameters that it doesn't take, ``renames`` those that it has another name for. ``path``
-    completes a base URL that has none.
+    ``lacks`` are parameters that it doesn't take (``lacks_for`` says so by model), ``renames`` those that it has
+    another name for. ``path`` completes a base URL that has none.
     """
 
     name: str
@@ -32,9 +34,14 @@ class Provider:
     aggregator: bool = False
     wire: str = "openai"
     lacks: frozenset[str] = frozenset()
+    lacks_for: Callable[[str], frozenset[str]] | None = None
     renames: Mapping[str, str] = field(default_factory=dict)
     needs_key: bool = True
     path: str = ""
+
+    def lacking(self, model: str | None) -> frozenset[str]:
+        """The parameters that it doesn't take for a model."""
+        return self.lacks | self.lacks_for(model) if self.lacks_for and model else self.lacks
 
 
 PROVIDERS: dict[str, Provider] = {
@@ -43,6 +50,10 @@ PROVIDERS: dict[str, Provider] = {
         Provider(
             "openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "OPENAI_BASE_URL",
             owns=("gpt-", "o1", "o3", "o4", "ft:gpt-", "chatgpt-"),
+        ),
+        Provider(
+            "anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL",
+            owns=("claude-",), wire="anthropic", lacks=anthropic_parameters.LACKS, lacks_for=anthropic_parameters.lacks,
         ),
         Provider("azure", None, "AZURE_API_KEY", "AZURE_API_BASE", aggregator=True, wire="azure"),
         Provider(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from promptwire.errors import ConfigurationError, GatewayError
@@ -17,8 +18,10 @@ class OpenAIWire:
         self, target: Target, messages: Sequence[object], params: Mapping[str, object], *, stream: bool
     ) -> Request:
         """The request of one model call; ``params`` with ``None`` are left out."""
-        body: dict[str, object] = {"model": target.model, "messages": messages}
+        body: dict[str, object] = {"model": target.model, "messages": [_without_foreign(item) for item in messages]}
         body.update((key, value) for key, value in params.items() if value is not None)
+        if isinstance(tools := body.get("tools"), list):
+            body["tools"] = [_without_foreign(tool) for tool in tools]
         if stream:
             body["stream"] = True
             if "stream_options" not in params:
@@ -26,7 +29,7 @@ class OpenAIWire:
         headers = {"content-type": "application/json"}
         if target.api_key:
             headers["authorization"] = f"Bearer {target.api_key}"
-        return Request("POST", f"{target.api_base}/chat/completions", headers, _encode(body))
+        return Request("POST", f"{target.api_base}/chat/completions", headers, encode(body))
 
     def answer(self, body: Any) -> dict[str, Any]:
         """The completion, if the answer is one."""
@@ -80,7 +83,28 @@ def _has_choices(body: dict[str, Any]) -> bool:
     return isinstance(choices, list) and all(isinstance(choice, dict) for choice in choices)
 
 
-def _encode(body: Mapping[str, object]) -> bytes:
+# What answers hold and requests don't know: OpenAI's annotations, and what Anthropic's models bring along.
+_FOREIGN = frozenset({"annotations", "thinking_blocks", "is_error", "cache_control"})
+
+
+def _without_foreign(message: Any) -> Any:
+    """A message as this wire knows it; nearly always the message itself."""
+    if not isinstance(message, dict):
+        return message
+    if isinstance(content := message.get("content"), list) and any("cache_control" in part for part in content):
+        message = {**message, "content": [_kept(part, _FOREIGN) for part in content]}
+    if _FOREIGN.isdisjoint(message):
+        return message
+    beside = {"reasoning_content"} if "thinking_blocks" in message else set[str]()
+    return _kept(message, _FOREIGN | beside)
+
+
+def _kept(item: dict[str, Any], dropped: AbstractSet[str]) -> dict[str, Any]:
+    return {key: value for key, value in item.items() if key not in dropped}
+
+
+def encode(body: Mapping[str, object]) -> bytes:
+    """A request's JSON. Raises ``ConfigurationError`` for what is none."""
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:

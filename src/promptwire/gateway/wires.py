@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from promptwire.gateway.providers import Target
 
 WIRES = {
+    "anthropic": "promptwire.gateway.anthropic.wire:AnthropicWire",
     "azure": "promptwire.gateway.azure:AzureWire",
     "openai": "promptwire.gateway.openai:OpenAIWire",
 }

@@ -101,8 +101,7 @@ class Ask:
         prompt = found[0] if found else None
         settings: Mapping[str, Any] = {}
         if prompt and not self.ignore_prompt_params:
-            provider = choose_model(self.caller, prompt, **self.rules).provider
-            settings = settings_for(prompt, provider, self.resolver)
+            settings = settings_for(prompt, choose_model(self.caller, prompt, **self.rules), self.resolver)
         tools = {"tools": self.tools["tools"]} if self.tools else {}
         params = merge_params(self.own, settings, self.bound, {**tools, **self.given})
         if tools:

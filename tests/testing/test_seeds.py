@@ -1,0 +1,56 @@
+"""What the demo and users' tests start with: embedded servers, files published, requests kept."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import promptwire
+from promptwire.default import default_resolver
+from promptwire.testing import FakeLangfuse, RequestLog, embedded, publish_file
+
+
+def test_the_environment_points_at_the_servers_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGFUSE_HOST", "http://127.0.0.1:9")
+    before, resolver = dict(os.environ), default_resolver()
+    with embedded() as langfuse:
+        assert langfuse is not None
+        assert os.environ["LANGFUSE_HOST"] == langfuse.url
+        assert default_resolver() is not resolver
+        langfuse.publish("greeting", "Hello {{name}}")
+        answer = promptwire.completion(model="langfuse/m", prompt_id="greeting", prompt_variables={"name": "Ann"})
+        assert answer.choices[0].message.content == "[m] Hello Ann"
+    assert dict(os.environ) == before
+    assert default_resolver() is resolver
+
+
+def test_only_what_is_asked_for_is_embedded() -> None:
+    with embedded(langfuse=False, openai=False) as nothing:
+        assert nothing is None
+        assert "OPENAI_BASE_URL" not in os.environ
+
+
+def test_files_are_published_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "text.yaml").write_text("text: Hello {{name}}\nmodel: gpt-4o\ntemplate_format: mustache\n")
+    (tmp_path / "chat@2.yaml").write_text(
+        "messages: [{role: system, content: S}, {placeholder: history}]\ntemplate_format: mustache\n"
+    )
+    with FakeLangfuse() as langfuse:
+        assert publish_file(langfuse, tmp_path, "text") == 1
+        assert publish_file(langfuse, tmp_path, "chat", version=2) == 1
+        backend = promptwire.Resolver().open_backend(
+            "langfuse", public_key=langfuse.public_key, secret_key=langfuse.secret_key, host=langfuse.url
+        )
+        text = promptwire.Resolver(backend).get_prompt("text")
+        assert (text.text, text.model) == ("Hello {{name}}", "gpt-4o")
+        assert promptwire.Resolver(backend).get_prompt("chat").placeholders == ("history",)
+
+
+def test_requests_are_kept_with_their_keys_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    with embedded(langfuse=False), RequestLog() as sent:
+        assert sent.last == ""
+        promptwire.completion(model="m", messages=[{"role": "user", "content": "Hello"}])
+        assert '"content": "Hello"' in sent.last
+        assert "authorization: *****" in sent.last
+        assert os.environ["OPENAI_API_KEY"] not in sent.last
+    assert capsys.readouterr().err == ""
