@@ -448,5 +448,5 @@ def test_prepend_never_leads_with_two_system_messages(prompt: str, lead: str, tu
 
 
 def test_under_keep_a_slot_that_nobody_fills_is_left_out() -> None:
-    prompt = [{"role": "system", "content": "S"}, Placeholder("examples"), {"role": "user", "content": "Q"}]
+    prompt: list[Any] = [{"role": "system", "content": "S"}, Placeholder("examples"), {"role": "user", "content": "Q"}]
     assert compose(prompt, [], keep=True).messages == [prompt[0], prompt[2]]

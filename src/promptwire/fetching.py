@@ -179,6 +179,7 @@ class Fetcher:
             self._circuits.pop(slot.source, None)
             if slot.flight is flight:  # else the slot was invalidated: this answer may be older than that
                 slot.keep(prompt, etags, now, self._ttl if slot.backend.stamp is None else 0)
+                slot.flight = None
         flight.settle(prompt)
 
     def _failed(self, slot: Slot, flight: Flight[Prompt], error: PromptwireError) -> None:

@@ -42,12 +42,15 @@ def is_json(value: object) -> bool:
     return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
+_EMPTY = FrozenDict()
+
+
 def freeze(value: Any) -> Any:
     """Mappings to ``FrozenDict`` and lists to tuples, deeply."""
     if isinstance(value, FrozenDict):
         return value
     if isinstance(value, Mapping):
-        return FrozenDict({key: freeze(item) for key, item in value.items()})
+        return FrozenDict({key: freeze(item) for key, item in value.items()}) if value else _EMPTY
     return tuple(map(freeze, value)) if isinstance(value, list | tuple) else value
 
 

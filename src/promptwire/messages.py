@@ -136,22 +136,26 @@ def _compile_part(part: FrozenDict, dialect: str, where: str) -> _Part | FrozenD
     return _Part(part, text, dialect, where) if isinstance(text, str) else part
 
 
-def fill_slot(slot: Placeholder, values: Mapping[str, Any], where: str) -> list[dict[str, Any] | Placeholder]:
+def fill_slot(name: str, given: Any, where: str) -> list[dict[str, Any]]:
     """The messages given for a placeholder: copied, never templated."""
-    given = values.get(slot.name)
-    if given is None:
-        return [slot]
-    if not isinstance(given, (list, tuple)) or not all(isinstance(m, Mapping) and _role(m) for m in given):
+    if given == [] and isinstance(given, list):  # a conversation's first turn
+        return []
+    if not isinstance(given, (list, tuple)) or not all(map(_is_message, given)):
         raise ConfigurationError(
-            f"{where}: placeholder {slot.name!r} takes a list of message dicts with a role each, not {_kind(given)}"
+            f"{where}: placeholder {name!r} takes a list of message dicts with a role each, not {_kind(given)}"
         )
-    filled: list[dict[str, Any] | Placeholder] = []
-    for message in given:
-        twin = thaw(dict(message))
-        if not twin.get("tool_calls"):
-            twin.setdefault("content", "")
-        filled.append(twin)
-    return filled
+    return [_copied(message) for message in given]
+
+
+def _is_message(given: object) -> bool:
+    return isinstance(given, dict | Mapping) and isinstance(given.get("role"), str)
+
+
+def _copied(message: Mapping[str, Any]) -> dict[str, Any]:
+    twin = {key: value if type(value) is str else thaw(value) for key, value in message.items()}
+    if "content" not in twin and not twin.get("tool_calls"):
+        twin["content"] = ""
+    return twin
 
 
 def _kind(given: object) -> str:
@@ -160,7 +164,3 @@ def _kind(given: object) -> str:
         return type(given).__name__
     kinds = dict.fromkeys(type(item).__name__ for item in given if not isinstance(item, Mapping))
     return f"a list of {', '.join(kinds)}" if kinds else "one without"
-
-
-def _role(message: Mapping[str, Any]) -> bool:
-    return isinstance(message.get("role"), str)

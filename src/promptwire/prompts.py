@@ -168,13 +168,17 @@ class Prompt:
         values = self._values(variables)
         gaps: list[str] | None = [] if missing == "error" else None
         items: list[dict[str, Any] | Placeholder] = []
+        is_open = False
         for step in self._steps:
             if isinstance(step, PlainStep):
                 items.append({"role": step.role, "content": step.fill(values, gaps)})
             elif isinstance(step, Step):
                 items.append(step.render(values, gaps))
+            elif (given := values.get(step.name)) is not None:
+                items.extend(fill_slot(step.name, given, self.where))
             else:
-                items.extend(fill_slot(step, values, self.where))
+                items.append(step)
+                is_open = True
         if gaps:
             raise MissingVariablesError(
                 f"{self.where} needs variables that were not given: {', '.join(dict.fromkeys(gaps))}. "
@@ -183,7 +187,7 @@ class Prompt:
             )
         if self.text is not None and text_role != "user":
             items[0]["role"] = text_role  # type: ignore[index]
-        return RenderedPrompt(self, items, source, missing)
+        return RenderedPrompt(self, items, source, missing, is_open=is_open)
 
     def _values(self, variables: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """The caller's values over the partials; the names that nothing asks for are logged."""
@@ -201,19 +205,28 @@ class Prompt:
 class RenderedPrompt:
     """A prompt with its variables filled in. ``items`` are its messages and the placeholders still open."""
 
-    __slots__ = ("items", "missing", "prompt", "source")
+    __slots__ = ("is_open", "items", "missing", "prompt", "source")
 
     def __init__(
-        self, prompt: Prompt, items: list[dict[str, Any] | Placeholder], source: Source, missing: str = "error"
+        self,
+        prompt: Prompt,
+        items: list[dict[str, Any] | Placeholder],
+        source: Source,
+        missing: str = "error",
+        *,
+        is_open: bool = False,
     ) -> None:
         self.prompt = prompt
         self.items = items
         self.source = source
         self.missing = missing
+        self.is_open = is_open
 
     @property
     def messages(self) -> list[dict[str, Any]]:
         """OpenAI message dicts. An open placeholder is left out if it means the history, else an error."""
+        if not self.is_open:
+            return self.items  # type: ignore[return-value]
         return close_slots(self.items, self.prompt.where, keep=self.missing == "keep")
 
     @property

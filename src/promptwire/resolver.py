@@ -279,7 +279,7 @@ class Resolver:
             variables = merge_variables(around, variables)
         prompt, source = found
         rendered = prompt.render(variables, missing=missing or self.missing, text_role=text_role, source=source)
-        if prompt.placeholders:
+        if rendered.is_open:
             close_slots(rendered.items, prompt.where, keep=rendered.missing == "keep")
         return rendered
 

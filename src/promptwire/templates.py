@@ -1,6 +1,7 @@
 """Template dialects: a text is compiled once and rendered in one pass, so that values are never re-expanded."""
 
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, Protocol
@@ -47,11 +48,12 @@ class _Tags:
         self._pieces: list[str] = []
         self._slots: list[tuple[int, str]] = []
         for before, tag, name in tags:
-            self._pieces += (before, tag)
-            self._slots.append((len(self._pieces) - 1, name))
+            self._pieces += (before, sys.intern(tag))  # names recur from prompt to prompt
+            self._slots.append((len(self._pieces) - 1, sys.intern(name)))
         self._pieces.append(end)
         self._none = none
-        self._counted = self._slots if none is None else [slot for slot in self._slots if _is_name(slot[1])]
+        counted = self._slots if none is None else [slot for slot in self._slots if _is_name(slot[1])]
+        self._counted = self._slots if len(counted) == len(self._slots) else counted
         self.variables = tuple(dict.fromkeys(name for _, name in self._counted))
 
     def render(self, values: Mapping[str, object], missing: list[str] | None) -> str:

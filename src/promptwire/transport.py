@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptwire.deadlines import ClampedBackend, until
 from promptwire.errors import ConfigurationError
@@ -22,6 +22,8 @@ from promptwire.workers import rebuild_after_fork
 
 if TYPE_CHECKING:
     import httpx
+
+C = TypeVar("C", "httpx.Client", "httpx.AsyncClient")
 
 CONNECT_TIMEOUT = 5.0
 MAX_CONNECTIONS = 1000
@@ -142,10 +144,8 @@ def _build(client: Any, request: Request, timeout: float) -> "httpx.Request":
             raise ConfigurationError(f"header {name!r} can't be sent: its value is no plain ASCII text; check the keys")
     limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
     built: httpx.Request = client.build_request(
-        request.method, request.url, headers=request.headers, content=request.body, timeout=limits
+        request.method, _url(request.url), headers=request.headers, content=request.body, timeout=limits
     )
-    if built.url.userinfo:
-        raise ConfigurationError("a URL that holds credentials is not called; give them by the keys meant for them")
     return built
 
 
@@ -224,19 +224,34 @@ def _new_sync_client() -> "httpx.Client":
         pool._network_backend = ClampedBackend(pool._network_backend)  # noqa: SLF001 - as above
         return made
 
-    client = httpx.Client(transport=transport(), mounts=mounts(transport), trust_env=False, cookies=_no_cookies())
-    client.headers.update(_HEADERS)
-    return client
+    return _dressed(httpx.Client(transport=transport(), mounts=mounts(transport), trust_env=False))
 
 
 _HEADERS = {"user-agent": "promptwire", "accept": "application/json", "accept-encoding": "identity"}
 
 
-def _no_cookies() -> Any:
-    """A jar that keeps nothing: one client serves callers who must not share a session."""
-    from http.cookiejar import CookieJar, DefaultCookiePolicy
+def _dressed(client: C) -> C:
+    """A client that keeps no cookies: it serves callers who must not share a session. httpx reads them on each call."""
+    import httpx
 
-    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    class NoCookies(httpx.Cookies):
+        def extract_cookies(self, response: httpx.Response) -> None:
+            pass
+
+    client._cookies = NoCookies()  # noqa: SLF001 - the public door makes a jar that keeps them
+    client.headers.update(_HEADERS)
+    return client
+
+
+@lru_cache(maxsize=1000)
+def _url(text: str) -> "httpx.URL":
+    """Parsed once: a service is called under few URLs."""
+    import httpx
+
+    url = httpx.URL(text)
+    if url.userinfo:
+        raise ConfigurationError("a URL that holds credentials is not called; give them by the keys meant for them")
+    return url
 
 
 @cache
@@ -295,6 +310,4 @@ def _new_async_client(sessions: list[Any]) -> "httpx.AsyncClient":
 
         return AiohttpTransport(verify=_tls(), proxy=httpx.Proxy(proxy) if proxy else None, client=session)
 
-    client = httpx.AsyncClient(transport=transport(), mounts=mounts(transport), trust_env=False, cookies=_no_cookies())
-    client.headers.update(_HEADERS)
-    return client
+    return _dressed(httpx.AsyncClient(transport=transport(), mounts=mounts(transport), trust_env=False))

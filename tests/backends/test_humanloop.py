@@ -310,8 +310,9 @@ def test_environment_and_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv("HUMANLOOP_DIR", str(tmp_path))
     assert HumanloopBackend().identity == HumanloopBackend(root=tmp_path).identity
     assert HumanloopBackend("hl-1").stamp is None
-    with pytest.raises(ConfigurationError, match="a folder or a server"):
-        HumanloopBackend("hl-1", root=tmp_path)
+    for server in ({"api_key": "hl-1"}, {"base_url": "http://127.0.0.1:9/v5"}):
+        with pytest.raises(ConfigurationError, match="a folder or a server"):
+            HumanloopBackend(**server, root=tmp_path)
 
 
 @pytest.mark.parametrize("base", ["127.0.0.1:9", "ftp://x", "http://", "http://u:p@x/v5", "http://[x", "http://x?a=b"])

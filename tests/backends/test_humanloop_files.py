@@ -180,6 +180,20 @@ def test_an_export_with_nothing_but_its_files(resolver: Resolver, write: Write) 
     assert (prompt.text, prompt.version, prompt.labels) == ("Hi", "prv_1", ())
 
 
+@pytest.mark.parametrize("record", ["{}", '{"path": ""}', '{"path": 5}', "[]"])
+def test_a_file_without_a_path_goes_by_its_id(resolver: Resolver, write: Write, record: str) -> None:
+    write("files/pr_1/file.json", record)
+    write("files/pr_1/versions/prv_1", '{"template": "Hi", "model": "gpt-4o"}')
+    assert resolver.get_prompt("pr_1").text == "Hi"
+    assert resolver.list_prompts() == [PromptSummary("pr_1", ("prv_1",))]
+
+
+def test_a_prompt_and_an_agent_of_one_name(resolver: Resolver, write: Write) -> None:
+    write("p.agent", "")
+    write("p.prompt", "---\nmodel: m\n---\n<user>Hi</user>")
+    assert resolver.resolve("p").messages == [{"role": "user", "content": "Hi"}]
+
+
 def test_listing(resolver: Resolver, export: Export, write: Write) -> None:
     export.publish("b", "one", environments=["staging"])
     export.publish("b", "two", environments=["production"], tags=["t"])

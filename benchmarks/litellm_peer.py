@@ -1,0 +1,56 @@
+"""LiteLLM as a peer: its own environment runs this, and the benchmarks talk to it by lines.
+
+A line names a measurement and a number of calls; the answer is the seconds per call.
+"""
+
+import asyncio
+import importlib.metadata
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def run(call: dict[str, Any], answer: Callable[[object], None]) -> None:
+    import litellm  # type: ignore[import-not-found]
+
+    call = {**call, "messages": []}
+
+    def sync(number: int) -> None:
+        for _ in range(number):
+            litellm.completion(**call)
+
+    def stream(number: int) -> None:
+        for _ in range(number):
+            for _ in litellm.completion(**call, stream=True):
+                pass
+
+    async def at_once(number: int) -> None:
+        left = iter(range(number))
+
+        async def work() -> None:
+            for _ in left:
+                await litellm.acompletion(**call)
+
+        await asyncio.gather(*(work() for _ in range(50)))
+
+    sync(1)
+    answer({name: importlib.metadata.version(name) for name in ("litellm", "langfuse")})
+    with asyncio.Runner() as runner:
+        measures: dict[str, Callable[[int], object]] = {
+            "sync": sync,
+            "stream": stream,
+            "at once": lambda number: runner.run(at_once(number)),
+        }
+        for line in sys.stdin:
+            name, number = json.loads(line)
+            start = time.perf_counter()
+            measures[name](number)
+            answer((time.perf_counter() - start) / number)
+
+
+if __name__ == "__main__":
+    # LiteLLM prints hints of its own to standard output.
+    lines, sys.stdout = sys.stdout, sys.stderr
+    run(json.loads(sys.argv[1]), lambda value: print(json.dumps(value), file=lines, flush=True))
