@@ -11,9 +11,10 @@ import pytest
 
 from promptwire import Prompt, PromptRef, PromptSummary, RenderedPrompt, Resolver
 from promptwire.backends.http import Http
+from promptwire.exchange import Request, Response
 from promptwire.search import Found
 from promptwire.testing import Answer, FakeLangfuse, LoopbackServer, Received
-from promptwire.transport import Request, Response, open_astream, open_stream
+from promptwire.transport import open_astream, open_stream
 
 Reply = Callable[[PromptRef, Http], Any]
 

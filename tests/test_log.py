@@ -10,8 +10,8 @@ import pytest
 import promptwire
 from promptwire import Resolver
 from promptwire.backends.memory import MemoryBackend
+from promptwire.exchange import Request
 from promptwire.log import logger, show_request
-from promptwire.transport import Request
 
 REQUEST = Request(
     "POST",

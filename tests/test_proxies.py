@@ -9,8 +9,8 @@ import pytest
 
 from promptwire import BackendUnavailableError, ConfigurationError, Resolver, transport
 from promptwire.backends.langfuse import LangfuseBackend
+from promptwire.exchange import Request, TransportError
 from promptwire.testing import FakeLangfuse
-from promptwire.transport import Request, TransportError
 
 if TYPE_CHECKING:
     from tests.conftest import Clock, Door, Plain

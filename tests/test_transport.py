@@ -16,8 +16,8 @@ import pytest
 from promptwire import BackendError, BackendUnavailableError, ConfigurationError, Prompt, PromptRef, Resolver, transport
 from promptwire.backends.http import Http
 from promptwire.backends.langfuse import LangfuseBackend
+from promptwire.exchange import Request, Response, TransportError
 from promptwire.testing import Answer, FakeLangfuse
-from promptwire.transport import Request, Response, TransportError
 
 if TYPE_CHECKING:
     from tests.conftest import Door, Plain, Stub

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from promptwire.transport import Request
+    from promptwire.exchange import Request
 
 logger = logging.getLogger("promptwire")
 

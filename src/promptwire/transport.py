@@ -11,12 +11,12 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptwire.deadlines import ClampedBackend, until
 from promptwire.errors import ConfigurationError
+from promptwire.exchange import Request, Response, TooLargeError, TransportError
 from promptwire.proxies import mounts
 from promptwire.workers import rebuild_after_fork
 
@@ -32,37 +32,6 @@ MAX_CONNECTIONS = 1000
 KEEPALIVE = 4.0
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+:([!-~]([ -~]*[!-~])?)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request; ``repr`` shows no header, since they hold the keys."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A status, lower-cased headers and a body read whole."""
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-
-class TransportError(Exception):
-    """No answer came; ``sent`` tells whether the server may have seen the request."""
-
-    def __init__(self, reason: str, *, sent: bool) -> None:
-        super().__init__(reason)
-        self.sent = sent
-
-
-class TooLargeError(TransportError):
-    """The answer's body is over the limit."""
 
 
 class Streaming:

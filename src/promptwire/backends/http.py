@@ -13,7 +13,8 @@ from promptwire.errors import (
     BackendUnavailableError,
     PromptNotFoundError,
 )
-from promptwire.transport import Request, Response, TooLargeError, TransportError, fetch
+from promptwire.exchange import Request, Response, TooLargeError, TransportError
+from promptwire.transport import fetch
 
 MAX_BODY = 10_000_000
 

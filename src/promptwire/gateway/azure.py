@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
+from promptwire.exchange import Request
 from promptwire.gateway.openai import OpenAIWire
 from promptwire.gateway.providers import Target
-from promptwire.transport import Request
 
 DEFAULT_VERSION = "2024-10-21"
 """The newest stable version of the data plane API that is dated; ``v1`` has no dates any more."""

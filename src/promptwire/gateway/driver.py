@@ -12,12 +12,13 @@ from typing import Any
 from promptwire import log
 from promptwire.backends.http import retry_after
 from promptwire.errors import ConfigurationError, GatewayError
+from promptwire.exchange import Request, Response, TransportError
 from promptwire.frozen import is_object
 from promptwire.gateway.fitting import fitted
 from promptwire.gateway.hosts import find_provider
 from promptwire.gateway.providers import Target
 from promptwire.gateway.wires import Wire, find_wire
-from promptwire.transport import Request, Response, Streaming, TransportError, open_astream, open_stream
+from promptwire.transport import Streaming, open_astream, open_stream
 
 TIMEOUT = 600.0
 RETRIES = 2

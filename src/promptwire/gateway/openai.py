@@ -6,9 +6,9 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from promptwire.errors import ConfigurationError, GatewayError
+from promptwire.exchange import Request
 from promptwire.gateway.providers import Target
 from promptwire.gateway.sse import EventReader
-from promptwire.transport import Request
 
 
 class OpenAIWire:

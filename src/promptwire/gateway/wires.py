@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from promptwire.transport import Request
+from promptwire.exchange import Request
 
 if TYPE_CHECKING:
     from promptwire.gateway.providers import Target

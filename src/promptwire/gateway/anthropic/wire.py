@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from promptwire.errors import GatewayError
+from promptwire.exchange import Request
 from promptwire.gateway.anthropic.answer import to_completion
 from promptwire.gateway.anthropic.parameters import LACKS, lacks
 from promptwire.gateway.anthropic.request import build_body
@@ -11,7 +12,6 @@ from promptwire.gateway.anthropic.reverse import to_openai
 from promptwire.gateway.anthropic.stream import AnthropicEvents
 from promptwire.gateway.openai import encode
 from promptwire.gateway.providers import Target
-from promptwire.transport import Request
 
 __all__ = ["LACKS", "AnthropicWire", "lacks", "to_openai"]
 
