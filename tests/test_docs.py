@@ -9,9 +9,9 @@ HEAD = "| provider | base URL | key | base URL's variable | lacks |\n|---|---|--
 
 
 def row(provider: Provider) -> str:
-    lacks = ", ".join(f"`{name}`" for name in sorted(provider.lacks)) or "–"
+    lacks = ", ".join(f"`{name}`" for name in sorted(provider.lacks)) or "none"
     key = f"`{provider.key_variable}`" if provider.needs_key else f"`{provider.key_variable}`, if it wants one"
-    return f"| `{provider.name}` | {provider.base_url or '–'} | {key} | `{provider.base_variable}` | {lacks} |"
+    return f"| `{provider.name}` | {provider.base_url or 'none'} | {key} | `{provider.base_variable}` | {lacks} |"
 
 
 def test_the_providers_page_holds_the_table() -> None:
