@@ -7,6 +7,7 @@ import pytest
 
 import promptwire
 from promptwire.default import default_resolver
+from promptwire.log import logger
 from promptwire.testing import FakeLangfuse, RequestLog, embedded, publish_file
 
 
@@ -48,6 +49,7 @@ def test_files_are_published_as_they_are(tmp_path: Path) -> None:
 
 def test_requests_are_kept_with_their_keys_masked(capsys: pytest.CaptureFixture[str]) -> None:
     with embedded(langfuse=False), RequestLog() as sent:
+        logger.debug("a note that is no request")
         assert sent.last == ""
         promptwire.completion(model="m", messages=[{"role": "user", "content": "Hello"}])
         assert '"content": "Hello"' in sent.last
