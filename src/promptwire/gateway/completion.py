@@ -1,56 +1,24 @@
 """``completion()`` and ``acompletion()``: LiteLLM's call, with a managed prompt behind it."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, Literal, overload
+from typing import Any, Literal, Unpack, overload
 
 from promptwire.gateway.answers import Answer, AsyncStream, PromptInfo, Stream, answer
 from promptwire.gateway.ask import Ask
 from promptwire.gateway.driver import achunks, aconnect, asend, chunks, connect, send
+from promptwire.gateway.parameters import CompletionOptions
 
 
 @overload
-def completion(
-    *,
-    model: str | None = None,
-    messages: Sequence[Mapping[str, Any]] | None = None,
-    prompt_id: str | None = None,
-    prompt_variables: Mapping[str, Any] | None = None,
-    prompt_label: str | None = None,
-    prompt_version: int | str | None = None,
-    message_mode: str = "auto",
-    stream: Literal[False] = False,
-    **options: Any,
-) -> Answer: ...
+def completion(*, stream: Literal[False] = False, **options: Unpack[CompletionOptions]) -> Answer: ...
 
 
 @overload
-def completion(
-    *,
-    model: str | None = None,
-    messages: Sequence[Mapping[str, Any]] | None = None,
-    prompt_id: str | None = None,
-    prompt_variables: Mapping[str, Any] | None = None,
-    prompt_label: str | None = None,
-    prompt_version: int | str | None = None,
-    message_mode: str = "auto",
-    stream: Literal[True],
-    **options: Any,
-) -> Stream: ...
+def completion(*, stream: Literal[True], **options: Unpack[CompletionOptions]) -> Stream: ...
 
 
 @overload
-def completion(
-    *,
-    model: str | None = None,
-    messages: Sequence[Mapping[str, Any]] | None = None,
-    prompt_id: str | None = None,
-    prompt_variables: Mapping[str, Any] | None = None,
-    prompt_label: str | None = None,
-    prompt_version: int | str | None = None,
-    message_mode: str = "auto",
-    stream: bool,
-    **options: Any,
-) -> Answer | Stream: ...
+def completion(*, stream: bool, **options: Unpack[CompletionOptions]) -> Answer | Stream: ...
 
 
 def completion(
@@ -85,48 +53,15 @@ def completion(
 
 
 @overload
-async def acompletion(
-    *,
-    model: str | None = None,
-    messages: Sequence[Mapping[str, Any]] | None = None,
-    prompt_id: str | None = None,
-    prompt_variables: Mapping[str, Any] | None = None,
-    prompt_label: str | None = None,
-    prompt_version: int | str | None = None,
-    message_mode: str = "auto",
-    stream: Literal[False] = False,
-    **options: Any,
-) -> Answer: ...
+async def acompletion(*, stream: Literal[False] = False, **options: Unpack[CompletionOptions]) -> Answer: ...
 
 
 @overload
-async def acompletion(
-    *,
-    model: str | None = None,
-    messages: Sequence[Mapping[str, Any]] | None = None,
-    prompt_id: str | None = None,
-    prompt_variables: Mapping[str, Any] | None = None,
-    prompt_label: str | None = None,
-    prompt_version: int | str | None = None,
-    message_mode: str = "auto",
-    stream: Literal[True],
-    **options: Any,
-) -> AsyncStream: ...
+async def acompletion(*, stream: Literal[True], **options: Unpack[CompletionOptions]) -> AsyncStream: ...
 
 
 @overload
-async def acompletion(
-    *,
-    model: str | None = None,
-    messages: Sequence[Mapping[str, Any]] | None = None,
-    prompt_id: str | None = None,
-    prompt_variables: Mapping[str, Any] | None = None,
-    prompt_label: str | None = None,
-    prompt_version: int | str | None = None,
-    message_mode: str = "auto",
-    stream: bool,
-    **options: Any,
-) -> Answer | AsyncStream: ...
+async def acompletion(*, stream: bool, **options: Unpack[CompletionOptions]) -> Answer | AsyncStream: ...
 
 
 async def acompletion(
