@@ -18,7 +18,7 @@ parser.add_argument("--prompt-id", help="a prompt of your Langfuse project; need
 parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable of that prompt")
 mine = parser.parse_args()
 MODEL, FOLDER, ID = "langfuse/gpt-4o-mini", Path(__file__).parent / "prompts", mine.prompt_id or "support/reply"
-VARS = dict(var.split("=", 1) for var in mine.var or ["company=ACME", "customer=Ann", "question=Where is my parcel?"])
+VARS = dict(v.partition("=")[::2] for v in mine.var or ["company=ACME", "customer=Ann", "question=Where is my parcel?"])
 
 
 def openai_shaped() -> object:

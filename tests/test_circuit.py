@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import statistics
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -140,6 +142,32 @@ async def test_a_more_patient_caller_keeps_the_fetch_up(langfuse: FakeLangfuse, 
         with pytest.raises(BackendUnavailableError, match="no answer within 0 s"):
             resolver.find("greeting", timeout=0)
     assert (await patient)[1] == "fresh"
+
+
+@pytest.mark.parametrize("answer", ["stale", "fallback"])
+@pytest.mark.parametrize("colour", ["sync", "async"])
+async def test_an_open_circuit_costs_next_to_nothing(
+    answer: str, colour: str, langfuse: FakeLangfuse, clock: Clock
+) -> None:
+    """A connection or a wait for one would take milliseconds; the median leaves out what the machine does besides."""
+    resolver = Resolver("langfuse")
+    prompt_id, fallback = ("greeting", None) if answer == "stale" else ("farewell", "Bye")
+
+    async def call() -> str:
+        if colour == "async":
+            return (await resolver.aresolve(prompt_id, variables={"name": "Ann"}, fallback=fallback)).source
+        return resolver.resolve(prompt_id, variables={"name": "Ann"}, fallback=fallback).source
+
+    resolver.get_prompt("greeting")
+    langfuse.stop()
+    clock.ahead += 4000
+    assert await call() == answer
+    took = []
+    for _ in range(101):
+        started = time.perf_counter()
+        assert await call() == answer
+        took.append(time.perf_counter() - started)
+    assert statistics.median(took) < 0.001
 
 
 def test_an_outage_is_logged_once(

@@ -11,13 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from llama_index.llms.promptwire import Promptwire
 
-from promptwire import BackendUnavailableError, Prompt, PromptRef, Resolver
+from langchain_promptwire import ChatPromptwire
+from promptwire import BackendUnavailableError, Prompt, PromptRef, Resolver, acompletion
 from promptwire.backends.langfuse import LangfuseBackend
-from promptwire.testing import FakeLangfuse
+from promptwire.default import fresh_resolver
+from promptwire.testing import FakeLangfuse, FakeOpenAI
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from promptwire.search import Found
     from tests.conftest import Door, Stub
@@ -115,6 +118,36 @@ async def test_a_loop_goes_on_while_a_fetch_hangs(langfuse: FakeLangfuse) -> Non
             await asyncio.sleep(0)
         assert not task.done()
     assert (await task)[1] == "fresh"
+
+
+async def by_completion(prompt_id: str) -> object:
+    return await acompletion(model="langfuse/gpt-4o", prompt_id=prompt_id)
+
+
+async def by_langchain(prompt_id: str) -> object:
+    return await ChatPromptwire(model="langfuse/gpt-4o", prompt_id=prompt_id).ainvoke([])
+
+
+async def by_llamaindex(prompt_id: str) -> object:
+    return await Promptwire(model="langfuse/gpt-4o", prompt_id=prompt_id).acomplete("")
+
+
+@pytest.mark.parametrize("call", [by_completion, by_langchain, by_llamaindex])
+async def test_no_front_door_waits_for_another_calls_prompt(
+    call: Callable[[str], Awaitable[object]], langfuse: FakeLangfuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same loop finishes one call while the other's fetch hangs, and only then ends the hang."""
+    langfuse.publish("slow", "Hello")
+    with fresh_resolver(), FakeOpenAI() as openai, langfuse.gate(match="slow") as gate:
+        for name, value in openai.env.items():
+            monkeypatch.setenv(name, value)
+        slow = asyncio.ensure_future(call("slow"))
+        assert await asyncio.to_thread(gate.wait_for, 1)
+        await asyncio.wait_for(call("farewell"), 5)
+        assert not slow.done()
+        gate.release()
+        await slow
+        assert openai.count == 2
 
 
 async def test_a_sync_call_inside_a_running_loop(langfuse: FakeLangfuse) -> None:

@@ -29,6 +29,11 @@ def told() -> str:
     return run("-m", "promptwire", "demo")
 
 
+def test_a_variable_without_a_value_is_empty() -> None:
+    shown = run("-m", "promptwire", "demo", "--var", "company", "--var", "customer=Ann", "--var", "question=1 = 1?")
+    assert "Ann asks: 1 = 1?" in shown
+
+
 def test_it_tells_its_story(told: str) -> None:
     assert told.count("[gpt-4o-mini] Ann asks: Where is my parcel?") == 3
     assert told.count("to the same request.") == 2

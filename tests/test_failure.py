@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.utils import formatdate
-from time import time
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -148,6 +148,30 @@ def test_a_timeout_shorter_than_the_fetch_lets_the_fetch_go_on(
             assert door.source(resolver, "greeting", fallback=fallback, timeout=0.01) == "fallback"
     until(lambda: door.source(resolver, "greeting", fallback="Hi") == "cached")
     assert langfuse.count == 1
+
+
+@pytest.mark.parametrize("answer", ["stale", "fallback"])
+@pytest.mark.parametrize("fault", ["hang", "drip", "drop", "503", "garbage", "stop"])
+def test_an_outage_with_an_answer_in_hand_ends_at_the_deadline(
+    fault: str, answer: str, door: Door, langfuse: FakeLangfuse
+) -> None:
+    """The faults last for minutes; what is waited for is a fifth of a second."""
+    resolver = Resolver("langfuse", timeout=0.2, max_stale=0, cache_ttl=0)
+    if answer == "stale":
+        resolver.get_prompt("greeting", timeout=30)
+        langfuse.publish("greeting", "A new version, whose answer has a body to break")
+    faults: dict[str, Callable[[], object]] = {
+        "hang": langfuse.hang,
+        "drip": lambda: langfuse.drip(0.15),
+        "drop": langfuse.drop,
+        "503": lambda: langfuse.fail(503, retry_after=60),
+        "garbage": langfuse.garbage,
+        "stop": langfuse.stop,
+    }
+    faults[fault]()
+    started = perf_counter()
+    assert door.source(resolver, "greeting", fallback="Hi") == answer
+    assert perf_counter() - started < 3
 
 
 @pytest.mark.parametrize(

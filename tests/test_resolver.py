@@ -189,7 +189,8 @@ def test_variables_and_their_lack(door: Door, langfuse: FakeLangfuse) -> None:
 @pytest.mark.parametrize(
     "options",
     [{"missing": "eror"}, {"timeout": "5"}, {"timeout": float("nan")}, {"timeout": float("inf")}, {"cache_ttl": None},
-     {"cache_ttl": -1}, {"max_stale": "1h"}, {"max_entries": 0}],
+     {"cache_ttl": -1}, {"max_stale": "1h"}, {"max_entries": 0}, {"max_entries": "9"},
+     {"missing": ["keep"]}],
     ids=repr,
 )  # fmt: skip
 def test_bad_options_are_refused(options: dict[str, Any]) -> None:

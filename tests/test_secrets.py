@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from langchain_core.load import dumpd
+from llama_index.llms.promptwire import Promptwire
 from pydantic import SecretStr
 
 import promptwire
+from langchain_promptwire import ChatPromptwire
 from promptwire import PromptwireError, Resolver
 from promptwire.backends.langfuse import LangfuseBackend
 from promptwire.backends.memory import MemoryBackend
@@ -192,6 +195,62 @@ def test_what_a_call_leaves_behind(servers: tuple[FakeLangfuse, FakeOpenAI], col
         assert canary not in caplog.text
     assert VALUE not in repr(answers[0].prompt)
     assert twin.get_prompt("p") == copied.get_prompt("p") == resolver.get_prompt("p")
+
+
+def langchain() -> list[Any]:
+    model = ChatPromptwire(model="langfuse/gpt-4o", prompt_id="p", api_key=SecretStr(KEY), max_retries=0)
+    return [
+        model.invoke([], prompt_variables={"name": VALUE}),
+        *(model, model.__dict__, model.bind(seed=1), pickle.dumps(model), dumpd(model), model.model_dump_json()),
+    ]
+
+
+def llamaindex() -> list[Any]:
+    model = Promptwire(model="langfuse/gpt-4o", prompt_id="p", api_key=KEY, max_retries=0)
+    return [
+        model.complete("", prompt_variables={"name": VALUE}),
+        *(model, model.__dict__, pickle.dumps(model), model.to_dict(), model.to_json(), model.to_payload()),
+    ]
+
+
+@pytest.mark.parametrize("door", [langchain, llamaindex])
+def test_the_adapters_show_no_canary(
+    door: Callable[[], list[Any]],
+    servers: tuple[FakeLangfuse, FakeOpenAI],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    promptwire.set_verbose(True)
+    try:
+        told = repr(door())
+    finally:
+        promptwire.set_verbose(False)
+    output = "".join(capsys.readouterr()) + caplog.text
+    assert "POST Request Sent from Promptwire:\ncurl -X POST " in output
+    assert f"Hi {VALUE}" in output
+    for canary in KEYS:
+        assert canary not in output
+        assert canary not in told
+
+
+ADAPTED = [name for name, (_, options) in FAILURES.items() if not options]
+
+
+@pytest.mark.parametrize("door", [langchain, llamaindex])
+@pytest.mark.parametrize("failure", ADAPTED)
+def test_the_adapters_errors_show_no_canary(
+    failure: str,
+    door: Callable[[], list[Any]],
+    servers: tuple[FakeLangfuse, FakeOpenAI],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    FAILURES[failure][0](*servers)
+    with caplog.at_level("DEBUG", "promptwire"), pytest.raises(PromptwireError) as caught:
+        door()
+    for canary in {*KEYS, VALUE} - {HEADER}:  # adapters are given no headers, so this one is no secret to them
+        assert canary not in shown(caught.value)
+    for canary in set(KEYS) - {HEADER}:
+        assert canary not in caplog.text
 
 
 def test_urls_hold_no_keys(servers: tuple[FakeLangfuse, FakeOpenAI]) -> None:

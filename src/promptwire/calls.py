@@ -11,7 +11,7 @@ from promptwire.backends import Backend
 from promptwire.compose import MODES, Turn, compose, take_question
 from promptwire.errors import ConfigurationError
 from promptwire.params import merge_variables
-from promptwire.prompts import RenderedPrompt
+from promptwire.prompts import RenderedPrompt, check_missing
 from promptwire.resolver import FindOptions, Resolver
 from promptwire.search import Fallback, Found
 
@@ -39,8 +39,11 @@ class PromptCall:
                 raise ConfigurationError(f"prompt {self.prompt_id!r}: prompt_variables is a mapping of names to values")
         if self.message_mode not in MODES:
             raise ConfigurationError(f"message_mode is one of {', '.join(MODES)}, not {self.message_mode!r}")
-        if self.missing not in {None, "error", "keep"}:
-            raise ConfigurationError(f"missing is 'error' or 'keep', not {self.missing!r}")
+        for name in ("messages_placeholder", "input_variable", "text_role"):
+            if not isinstance(given := getattr(self, name), str | None):
+                raise ConfigurationError(f"{name} is a text, not {type(given).__name__}")
+        if self.missing is not None:
+            check_missing(self.missing)
 
     def options(self) -> FindOptions:
         """What a resolver's ``find`` is to be asked."""

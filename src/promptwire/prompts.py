@@ -163,8 +163,7 @@ class Prompt:
 
         Raises ``MissingVariablesError`` that names all missing variables, unless ``missing="keep"``.
         """
-        if missing not in {"error", "keep"}:
-            raise ConfigurationError(f"{self.where}: missing is 'error' or 'keep', not {missing!r}")
+        check_missing(missing)
         values = self._values(variables)
         gaps: list[str] | None = [] if missing == "error" else None
         items: list[dict[str, Any] | Placeholder] = []
@@ -265,6 +264,12 @@ def _hash(prompt: Prompt) -> str:
     parts = [prompt.dialect, prompt.text, messages, prompt.model, prompt.provider, prompt.settings(), partials]
     canonical = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def check_missing(missing: object) -> None:
+    """Raises ``ConfigurationError`` for what says nothing of missing variables."""
+    if not isinstance(missing, str) or missing not in {"error", "keep"}:
+        raise ConfigurationError(f"missing is 'error' or 'keep', not {missing!r}")
 
 
 def _rebuild(fields: dict[str, Any]) -> Prompt:

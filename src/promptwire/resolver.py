@@ -21,7 +21,7 @@ from promptwire.errors import BackendUnavailableError, ConfigurationError, Promp
 from promptwire.fetching import Fetcher
 from promptwire.messages import close_slots
 from promptwire.params import merge_variables
-from promptwire.prompts import Prompt, PromptRef, RenderedPrompt
+from promptwire.prompts import Prompt, PromptRef, RenderedPrompt, check_missing
 from promptwire.search import MAX_TIMEOUT, Fallback, Found, Search, as_seconds
 
 MAX_BACKENDS = 1000
@@ -63,10 +63,9 @@ class Resolver:
         timeout: float = 5.0,
         max_entries: int = 10_000,
     ) -> None:
-        if missing not in {"error", "keep"}:
-            raise ConfigurationError(f"missing is 'error' or 'keep', not {missing!r}")
-        if max_entries < 1:
-            raise ConfigurationError(f"max_entries is at least 1, not {max_entries!r}")
+        check_missing(missing)
+        if not isinstance(max_entries, int) or max_entries < 1:
+            raise ConfigurationError(f"max_entries is a whole number of at least 1, not {max_entries!r}")
         self._options: dict[str, Any] = {
             "backend": backend, "cache_ttl": cache_ttl, "max_stale": max_stale,
             "missing": missing, "timeout": timeout, "max_entries": max_entries,

@@ -15,6 +15,7 @@ from promptwire import Resolver
 from promptwire.backends.memory import MemoryBackend
 from promptwire.errors import (
     ConfigurationError,
+    GatewayError,
     MissingVariablesError,
     PromptConfigError,
     PromptNotFoundError,
@@ -200,6 +201,9 @@ WRONG: list[tuple[dict[str, Any], type[PromptwireError], str]] = [
     ({**OURS, "prompt_label": ""}, ConfigurationError, "a label is a text"),
     ({**OURS, "message_mode": "append"}, ConfigurationError, "message_mode is one of auto, replace, prepend"),
     ({**OURS, "missing": "kep"}, ConfigurationError, "missing is 'error' or 'keep'"),
+    ({**OURS, "missing": ["keep"]}, ConfigurationError, "missing is 'error' or 'keep'"),
+    ({**OURS, "input_variable": ["q"]}, ConfigurationError, "input_variable is a text, not list"),
+    ({**OURS, "text_role": 5}, ConfigurationError, "text_role is a text, not int"),
     ({**OURS}, MissingVariablesError, r"memory prompt 'p' \(version 1\) needs .*: name\."),
     ({**OURS, "prompt_id": "q", "fallback": 5}, ConfigurationError, "fallback is a text"),
     ({**GIVEN, "allowed_models": "openai/*"}, ConfigurationError, "allowed_models is a list"),
@@ -207,6 +211,11 @@ WRONG: list[tuple[dict[str, Any], type[PromptwireError], str]] = [
     ({**GIVEN, "resolver": "langfuse"}, ConfigurationError, "resolver is a Resolver, not str"),
     ({**GIVEN, "timeout": "5"}, ConfigurationError, "timeout is a number"),
     ({**GIVEN, "timeout": 0}, ConfigurationError, "timeout is a number"),
+    ({**GIVEN, "timeout": float("inf")}, ConfigurationError, "timeout is a number"),
+    ({**GIVEN, "timeout": 2**70}, ConfigurationError, "timeout is a number"),
+    ({**GIVEN, "allowed_models": 5}, ConfigurationError, "allowed_models is a list"),
+    ({**GIVEN, "allowed_models": [5]}, ConfigurationError, "allowed_models is a list"),
+    ({**GIVEN, "api_base": "http://127.0.0.1/v1?key=k"}, ConfigurationError, "openai: a base URL ends before any"),
     ({**GIVEN, "max_retries": -1}, ConfigurationError, "max_retries is a number"),
     ({**GIVEN, "max_retries": True}, ConfigurationError, "max_retries is a number"),
     ({**GIVEN, "extra_body": ["x"]}, ConfigurationError, "extra_body is a mapping"),
@@ -229,6 +238,14 @@ async def test_bad_input_is_named_before_anything_is_sent(
     with pytest.raises(error, match=words):
         await ask(**{"resolver": memory(), **call})
     assert openai.count == 0
+
+
+@pytest.mark.parametrize("part", [5, None, "text"])
+async def test_a_part_that_is_none_is_the_providers_to_refuse(ask: Any, openai: FakeOpenAI, part: object) -> None:
+    marked = {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}
+    with pytest.raises(GatewayError, match="400"):
+        await ask(model="gpt-4o", messages=[{"role": "user", "content": [marked, part]}])
+    assert openai.requests[-1].json["messages"][0]["content"] == [{"type": "text", "text": "Hi"}, part]
 
 
 async def test_an_unknown_parameter_goes_to_the_provider(ask: Any, openai: FakeOpenAI) -> None:

@@ -188,3 +188,5 @@ def test_messages_that_are_none(persona: Promptwire, resolver: Resolver, openai:
     for llm in (persona, Promptwire(model="gpt-4o", resolver=resolver)):
         with pytest.raises(ConfigurationError, match="ChatMessage, not of str"):
             llm.chat("Hi")  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="messages is a list"):
+            llm.chat(None)  # type: ignore[arg-type]

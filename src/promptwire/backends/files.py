@@ -51,7 +51,9 @@ class FilesBackend:
         if not chosen and ref.label == "latest":
             chosen = [prompt for prompt in found if prompt is not None]
         if not chosen:
-            raise PromptNotFoundError(f"{http.where} does not exist in {self._folder.root}; list shows what does")
+            raise PromptNotFoundError(
+                f"{http.where} does not exist in {self._folder.root}; list_prompts() shows what does"
+            )
         unversioned = ref.version is None and ref.label is None and chosen[0].version is not None
         return chosen[0] if unversioned else max(chosen, key=lambda prompt: int(prompt.version or 0))
 

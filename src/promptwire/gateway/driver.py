@@ -18,6 +18,7 @@ from promptwire.gateway.fitting import fitted
 from promptwire.gateway.hosts import find_provider
 from promptwire.gateway.providers import Target
 from promptwire.gateway.wires import Wire, find_wire
+from promptwire.search import MAX_TIMEOUT
 from promptwire.transport import Streaming, open_astream, open_stream
 
 TIMEOUT = 600.0
@@ -49,8 +50,8 @@ def model_call(
     headers: Mapping[str, str] | None = None,
 ) -> ModelCall:
     """The call of one model; ``timeout`` defaults to 600 s, ``retries`` to 2."""
-    if timeout is not None and not (_is_number(timeout) and timeout > 0):
-        raise ConfigurationError("timeout is a number of seconds above 0")
+    if timeout is not None and not (_is_number(timeout) and 0 < timeout <= MAX_TIMEOUT):
+        raise ConfigurationError(f"timeout is a number of seconds above 0, up to {MAX_TIMEOUT:g}")
     if retries is not None and not (_is_number(retries) and retries >= 0):
         raise ConfigurationError("max_retries is a number, 0 or more")
     if headers is not None and not (is_object(headers) and all(isinstance(value, str) for value in headers.values())):

@@ -91,12 +91,16 @@ def _without_foreign(message: Any) -> Any:
     """A message as this wire knows it; nearly always the message itself."""
     if not isinstance(message, dict):
         return message
-    if isinstance(content := message.get("content"), list) and any("cache_control" in part for part in content):
-        message = {**message, "content": [_kept(part, _FOREIGN) for part in content]}
+    if isinstance(content := message.get("content"), list) and any(map(_is_marked, content)):
+        message = {**message, "content": [_kept(part, _FOREIGN) if _is_marked(part) else part for part in content]}
     if _FOREIGN.isdisjoint(message):
         return message
     beside = {"reasoning_content"} if "thinking_blocks" in message else set[str]()
     return _kept(message, _FOREIGN | beside)
+
+
+def _is_marked(part: object) -> bool:
+    return isinstance(part, dict) and "cache_control" in part
 
 
 def _kept(item: dict[str, Any], dropped: AbstractSet[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -97,8 +98,8 @@ def choose_model(
     allowed_models: Sequence[str] | None = None,
 ) -> Choice:
     """The prompt's model, if it names one, else the caller's. Raises ``PromptConfigError`` where it may not run."""
-    if isinstance(allowed_models, str):
-        raise ConfigurationError("allowed_models is a list of patterns like 'openai/*', not one text")
+    if allowed_models is not None and not _are_patterns(allowed_models):
+        raise ConfigurationError("allowed_models is a list of patterns like 'openai/*'; one pattern is a list of one")
     choice = Choice(caller.provider, caller.model)
     if prompt is not None and prompt.model is not None and not ignore_prompt_model:
         choice = Choice(*_of_prompt(prompt, prompt.model, caller), prompt)
@@ -142,6 +143,10 @@ def _of_prompt(prompt: Prompt, model: str, caller: CallerModel) -> tuple[str, st
     return owner or caller.provider, model
 
 
+def _are_patterns(given: object) -> bool:
+    return isinstance(given, list | tuple | AbstractSet) and all(isinstance(pattern, str) for pattern in given)
+
+
 def _allowed(provider: str, model: str, patterns: Sequence[str]) -> bool:
     names = (f"{provider}/{model}", model) if provider == DEFAULT_PROVIDER else (f"{provider}/{model}",)
     return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
@@ -170,6 +175,8 @@ def _base_url(provider: Provider, explicit: str | Literal[False] | None) -> str:
     """The explicit base URL, the environment's or the row's own, its variables filled in."""
     given = explicit or os.environ.get(provider.base_variable)
     if given:
+        if "?" in given or "#" in given:
+            raise ConfigurationError(f"{provider.name}: a base URL ends before any ? or #; leave them out")
         given = given.rstrip("/")
         return given if not provider.path or given.count("/") > 2 else given + provider.path
     if provider.base_url is None:

@@ -1,6 +1,6 @@
 """``Promptwire``: a managed prompt as a LlamaIndex LLM."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 from llama_index.core.base.llms.types import (
@@ -148,6 +148,8 @@ class Promptwire(ChatOnlyLLM):
         return run.amark_each(await run.start("astream_chat"))
 
     def _ask(self, messages: Sequence[ChatMessage], given: dict[str, Any]) -> Ask:
+        if not isinstance(messages, Iterable):
+            raise ConfigurationError(f"messages is a list of ChatMessage, not {type(messages).__name__}")
         tools = given.pop(_TOOLS, None)
         model = given.pop("model", None) or self.bound.get("model")
         say = {name: self._said(name, given) for name in (*_RENDERING, *_RULES)}
