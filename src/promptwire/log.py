@@ -6,7 +6,10 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from promptwire.params import PROMPT_PARAMS
 
 if TYPE_CHECKING:
     from promptwire.exchange import Request
@@ -46,6 +49,16 @@ def show_request(request: "Request") -> None:
     if request.body:
         lines.append(f"-d {shlex.quote(_pretty(request.body))}")
     logger.debug("POST Request Sent from Promptwire:\n%s", " \\\n  ".join(lines))
+
+
+def show_resolved(model: object, messages: Callable[[], Sequence[object]], params: Mapping[str, object]) -> None:
+    """Log what a framework's own model is handed; of its parameters only those that a prompt may set show a value."""
+    if not logger.isEnabledFor(logging.DEBUG):
+        return
+    shown = {name: value if name in PROMPT_PARAMS else "*****" for name, value in params.items() if value is not None}
+    body = {"model": model, "messages": messages(), **shown}
+    text = json.dumps(body, indent=2, ensure_ascii=False, default=lambda value: f"<{type(value).__name__}>")
+    logger.debug("POST Request Sent from Promptwire:\n%s", text)
 
 
 def _masked(name: str, value: str) -> str:

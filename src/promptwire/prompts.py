@@ -69,11 +69,11 @@ def _version(given: object, prompt_id: str) -> int | str:
     version = given
     if isinstance(version, str) and version.isdecimal():
         version = int(version) if len(version) <= 10 else MAX_VERSION + 1
-    if isinstance(version, str) and version.strip():
+    if isinstance(version, str) and version.strip() and _is_sendable(version):
         return version
     if isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= MAX_VERSION:
         return version
-    raise ConfigurationError(f"prompt {prompt_id!r}: versions count from 1 to {MAX_VERSION}, got {given!r:.20}")
+    raise ConfigurationError(f"prompt {prompt_id!r}: versions count from 1 to {MAX_VERSION}, got {given!r:.30}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -218,6 +218,8 @@ def _url(text: str) -> "httpx.URL":
     import httpx
 
     url = httpx.URL(text)
+    if url.port is not None and url.port > 65535:
+        raise ConfigurationError("a port is a number up to 65535; check the host or base URL given")
     if url.userinfo:
         raise ConfigurationError("a URL that holds credentials is not called; give them by the keys meant for them")
     return url

@@ -198,6 +198,8 @@ WRONG: list[tuple[dict[str, Any], type[PromptwireError], str]] = [
     ({**OURS, "prompt_id": "../../traces"}, ConfigurationError, "no part of a prompt's name"),
     ({**OURS, "prompt_id": "q"}, PromptNotFoundError, "memory prompt 'q' does not exist"),
     ({**OURS, "prompt_version": 0}, ConfigurationError, "versions count from 1"),
+    ({**OURS, "prompt_version": "\ud800"}, ConfigurationError, "versions count from 1"),
+    ({**GIVEN, "api_base": "http://127.0.0.1:99999/v1"}, ConfigurationError, "up to 65535|not a valid one"),
     ({**OURS, "prompt_label": ""}, ConfigurationError, "a label is a text"),
     ({**OURS, "message_mode": "append"}, ConfigurationError, "message_mode is one of auto, replace, prepend"),
     ({**OURS, "missing": "kep"}, ConfigurationError, "missing is 'error' or 'keep'"),

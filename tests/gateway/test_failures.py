@@ -148,7 +148,10 @@ async def test_timeouts(ask: Any, openai: FakeOpenAI) -> None:
         ("null", "not a chat completion"),
         ("{}", "not a chat completion"),
         ('{"choices": {"canary": 1}}', "not a chat completion"),
+        ('{"choices": []}', "not a chat completion"),
         ('{"choices": [null]}', "not a chat completion"),
+        ('{"choices": [{}]}', "not a chat completion"),
+        ('{"choices": [{"message": 5}]}', "not a chat completion"),
         ('{"error": {"message": "canary"}}', "not a chat completion"),
     ],
 )

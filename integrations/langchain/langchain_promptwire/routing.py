@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, convert_to_openai_messages
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import Field, PrivateAttr, SecretStr, StrictInt
 
@@ -23,6 +23,7 @@ from langchain_promptwire.delegates import (
 from langchain_promptwire.fields import ModelFields
 from langchain_promptwire.gateway import ChatPromptwireGateway
 from langchain_promptwire.messages import plain_variables, to_langchain, turn
+from promptwire import log
 from promptwire.backends import known_backends
 from promptwire.calls import PromptCall, Ready, make_ready, refuse_without_id
 from promptwire.default import default_resolver
@@ -197,6 +198,9 @@ class Router(ModelFields):
             layers[1] = {name: value for name, value in settings.items() if name not in SCHEMA_REPLACES}
         params = merge_params(*layers)
         params.pop(SCHEMA, None)
+        if self.llm is not None:
+            named = choose_model(ask.caller, prompt, **self._rules(ask)).model
+            log.show_resolved(named, lambda: convert_to_openai_messages(messages), params)
         run = with_schema(run, schema, params) if schema is not None else with_tools(run, params)
         return Route(run, messages, params if schema is None else {}, provenance)
 

@@ -33,7 +33,7 @@ class OpenAIWire:
 
     def answer(self, body: Any) -> dict[str, Any]:
         """The completion, if the answer is one."""
-        if not isinstance(body, dict) or not _has_choices(body):
+        if not isinstance(body, dict) or not _has_choices(body) or not all(map(_has_message, body["choices"] or [{}])):
             raise GatewayError("the provider's answer is not a chat completion", status_code=200)
         return body
 
@@ -81,6 +81,10 @@ class OpenAIEvents:
 def _has_choices(body: dict[str, Any]) -> bool:
     choices = body.get("choices")
     return isinstance(choices, list) and all(isinstance(choice, dict) for choice in choices)
+
+
+def _has_message(choice: dict[str, Any]) -> bool:
+    return isinstance(choice.get("message"), dict)
 
 
 # What answers hold and requests don't know: OpenAI's annotations, and what Anthropic's models bring along.

@@ -13,6 +13,7 @@ from llama_index.llms.promptwire.convert import from_prompt, turn
 from llama_index.llms.promptwire.delegates import Delegates, Rules
 from llama_index.llms.promptwire.gateway import PromptwireGateway
 
+from promptwire import log
 from promptwire.calls import PromptCall, make_ready
 from promptwire.errors import ConfigurationError
 from promptwire.gateway.answers import describe
@@ -110,6 +111,9 @@ class Ask:
         messages, info = self._composed(found, whole=not isinstance(delegate, PromptwireGateway))
         if not messages:
             raise ConfigurationError("there is nothing to send: give messages, or the prompt_id of a prompt with some")
+        if not isinstance(delegate, PromptwireGateway):
+            said = choose_model(self.caller, prompt, **self.rules).model
+            log.show_resolved(said, lambda: [{"role": m.role.value, "content": m.content} for m in messages], params)
         return Run(delegate, messages, params, self.tools, info)
 
     def _composed(self, found: Found | None, *, whole: bool) -> tuple[list[ChatMessage], dict[str, Any]]:
