@@ -7,6 +7,7 @@ import json
 import pickle
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -87,7 +88,7 @@ FAILURES: dict[str, tuple[Break, dict[str, Any]]] = {
     "prompt server says 409": (lambda lf, ai: lf.fail(409, body=SECRET), {}),
     "prompt server redirects": (lambda lf, ai: lf.redirect("http://127.0.0.1:9/"), {}),
     "prompt server talks garbage": (lambda lf, ai: lf.garbage(SECRET), {}),
-    "prompt server is down": (lambda lf, ai: lf.stop(), {"resolver": Resolver(timeout=0.05)}),
+    "prompt server is down": (lambda lf, ai: lf.stop(), {"resolver": partial(Resolver, timeout=0.05)}),
     "prompt server hangs": (lambda lf, ai: lf.hang(), {"resolver": Resolver(timeout=0.05)}),
     "prompt server drops": (lambda lf, ai: lf.drop(), {"resolver": Resolver(timeout=0.05)}),
     "broken config": (lambda lf, ai: lf.publish("p", "x", config={"stop": {"a": SECRET}}), {}),
@@ -131,7 +132,8 @@ def test_errors_show_no_canary(
     caplog: pytest.LogCaptureFixture,
     recwarn: pytest.WarningsRecorder,
 ) -> None:
-    break_it, options = FAILURES[failure]
+    break_it, given = FAILURES[failure]
+    options = {name: value() if isinstance(value, partial) else value for name, value in given.items()}
     break_it(*servers)
     with caplog.at_level("DEBUG"), pytest.raises(PromptwireError) as caught:
         run(colour, **CALL | options)
