@@ -100,6 +100,7 @@ def make_ready(
 
 
 SELECTION = ("prompt_id", "prompt_label", "prompt_version")
+RENDERING = ("message_mode", "messages_placeholder", "input_variable", "text_role", "missing", "fallback")
 
 
 def select(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,14 +9,13 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 
-from promptwire.calls import SELECTION, select
+from promptwire.calls import RENDERING, SELECTION, select
 from promptwire.errors import ConfigurationError
 from promptwire.gateway.parameters import OPENAI_PARAMS
 from promptwire.params import merge_variables
 
-PROMPT_OPTIONS = ("message_mode", "messages_placeholder", "input_variable", "text_role", "missing", "fallback")
 CONTROLS = (
-    "prompt_id", "prompt_variables", "prompt_label", "prompt_version", *PROMPT_OPTIONS,
+    "prompt_id", "prompt_variables", "prompt_label", "prompt_version", *RENDERING,
     "model", "ignore_prompt_model", "ignore_prompt_params",
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage, convert_to_openai_messages
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import Field, PrivateAttr, SecretStr, StrictInt
 
-from langchain_promptwire.calls import CONTROLS, PROMPT_OPTIONS, ChatInput, Layer, read_input, stacked
+from langchain_promptwire.calls import CONTROLS, ChatInput, Layer, read_input, stacked
 from langchain_promptwire.delegates import (
     SCHEMA_REPLACES,
     address_of,
@@ -25,7 +25,7 @@ from langchain_promptwire.gateway import ChatPromptwireGateway
 from langchain_promptwire.messages import plain_variables, to_langchain, turn
 from promptwire import log
 from promptwire.backends import known_backends
-from promptwire.calls import PromptCall, Ready, make_ready, refuse_without_id
+from promptwire.calls import RENDERING, PromptCall, Ready, make_ready, refuse_without_id
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError, PromptConfigError
 from promptwire.gateway.answers import PromptInfo, describe
@@ -172,21 +172,21 @@ class Router(ModelFields):
             backend=caller.backend,
             label=controls.get("prompt_label"),
             version=controls.get("prompt_version"),
-            **{name: controls[name] for name in PROMPT_OPTIONS if name in controls},
+            **{name: controls[name] for name in RENDERING if name in controls},
         )
 
     def _decide(self, ask: Ask, found: Found | None) -> Route:
         """Model, messages and parameters; pure. Raises ``PromptwireError``."""
         messages, provenance, settings = ask.messages, {}, {}
         prompt = found[0] if found else None
-        run = self._delegate(ask, prompt)
+        choice = choose_model(ask.caller, prompt, **self._rules(ask))
+        run = self._delegate(ask, prompt, choice)
         if ask.call and found:
             turns = [turn(message) for message in messages]
             ready = make_ready(ask.call, found, turns, ask.resolver, level=logging.WARNING)
             messages = _sent(ready)
             provenance = _provenance(describe(ready.rendered, ask.call.label))
             if not ask.ignore_params:
-                choice = choose_model(ask.caller, prompt, **self._rules(ask))
                 settings = settings_for(found[0], choice, ask.resolver)
         if not messages:
             raise ConfigurationError(
@@ -199,21 +199,19 @@ class Router(ModelFields):
         params = merge_params(*layers)
         params.pop(SCHEMA, None)
         if self.llm is not None:
-            named = choose_model(ask.caller, prompt, **self._rules(ask)).model
-            log.show_resolved(named, lambda: convert_to_openai_messages(messages), params)
+            log.show_resolved(choice.model, lambda: convert_to_openai_messages(messages), params)
         run = with_schema(run, schema, params) if schema is not None else with_tools(run, params)
         return Route(run, messages, params if schema is None else {}, provenance)
 
     def _rules(self, ask: Ask) -> dict[str, Any]:
         return {"ignore_prompt_model": ask.ignore_model, "allowed_models": self.allowed_models}
 
-    def _delegate(self, ask: Ask, prompt: Prompt | None) -> Runnable[Any, Any]:
+    def _delegate(self, ask: Ask, prompt: Prompt | None, choice: Choice) -> Runnable[Any, Any]:
         """The gateway or the llm, under the name of the model that is to run."""
         llm = self.llm
         if llm is None:
             target = choose(ask.caller, prompt, **self._rules(ask))
             return self._keep(target, lambda: self._gateway(target))
-        choice = choose_model(ask.caller, prompt, **self._rules(ask))
         if choice.prompt and choice.provider != ask.caller.provider:
             raise PromptConfigError(
                 f"model {choice.provider}/{choice.model}{choice.named_by} can't run on the fixed llm=, which is "

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from promptwire.backends import PromptSummary
 from promptwire.backends.http import Http, is_base_url
-from promptwire.errors import BackendError, ConfigurationError
+from promptwire.errors import BackendError, ConfigurationError, PromptConfigError
 from promptwire.messages import parse_messages
 from promptwire.prompts import Prompt, PromptRef
 
@@ -91,8 +91,6 @@ def parse_prompt(body: Any, ref: PromptRef, where: str) -> Prompt:
 
 def checked_config(config: Any, where: str) -> dict[str, Any]:
     """A config is a mapping, or nothing."""
-    from promptwire.errors import PromptConfigError
-
     if config is not None and not isinstance(config, dict):
         raise PromptConfigError(f"{where}: its config must be an object, not {type(config).__name__}")
     return config or {}

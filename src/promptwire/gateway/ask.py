@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from promptwire.backends import Backend, backend_class, known_backends
-from promptwire.calls import PromptCall, make_ready, refuse_without_id, turn
+from promptwire.calls import RENDERING, PromptCall, make_ready, refuse_without_id, turn
 from promptwire.compose import Turn
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError
 from promptwire.gateway.answers import PromptInfo, describe
 from promptwire.gateway.driver import ModelCall, model_call
 from promptwire.gateway.fitting import settings_for
-from promptwire.gateway.parameters import OPENAI_PARAMS
+from promptwire.gateway.parameters import OPENAI_PARAMS, CompletionOptions
 from promptwire.gateway.providers import CallerModel, choose, parse_model
 from promptwire.params import merge_params, nearest
 from promptwire.resolver import Resolver
@@ -32,7 +32,6 @@ _CONTROLS = (
     "ignore_prompt_params", "allowed_models", "resolver", "api_key", "api_base", "api_version", "base_url",
     "timeout", "max_retries", "extra_headers", "extra_body",
 )  # fmt: skip
-_NAMED = ("model", "messages", "prompt_id", "prompt_variables", "prompt_label", "prompt_version", "message_mode")
 
 
 @dataclass(slots=True)
@@ -124,7 +123,7 @@ def _prompt_call(
     backend: str | Backend | None = caller.backend
     if backend_options and caller.backend:
         backend = resolver.open_backend(caller.backend, **backend_options)
-    chosen = {name: controls[name] for name in _PROMPT_CONTROLS if controls.get(name) is not None}
+    chosen = {name: controls[name] for name in RENDERING if controls.get(name) is not None}
     return PromptCall(
         prompt_id=prompt_id,
         overrides=given["prompt_variables"] if given["prompt_variables"] is not None else {},
@@ -134,9 +133,6 @@ def _prompt_call(
         message_mode=given["message_mode"],
         **chosen,
     )
-
-
-_PROMPT_CONTROLS = ("missing", "fallback", "messages_placeholder", "input_variable", "text_role")
 
 
 def _take_backend_options(options: dict[str, Any], backend: str | None) -> dict[str, Any]:
@@ -155,7 +151,7 @@ def _take_backend_options(options: dict[str, Any], backend: str | None) -> dict[
 def _check_names(params: Mapping[str, Any]) -> None:
     """A misspelt name of ours would go to the provider as a parameter: say so instead."""
     for name in params:
-        if name not in OPENAI_PARAMS and (hint := nearest(name, (*_NAMED, *_CONTROLS, *OPENAI_PARAMS))):
+        if name not in OPENAI_PARAMS and (hint := nearest(name, tuple(CompletionOptions.__annotations__))):
             raise ConfigurationError(
                 f"completion() has no parameter {name!r}{hint}; use extra_body= to send it as it is"
             )

@@ -18,7 +18,7 @@ from llama_index.llms.promptwire.endpoints import ChatOnlyLLM, with_question
 from llama_index.llms.promptwire.run import Ask, TemplateMessages
 from pydantic import Field, PlainSerializer, PrivateAttr, SecretStr
 
-from promptwire.calls import SELECTION, PromptCall, refuse_without_id, select
+from promptwire.calls import RENDERING, SELECTION, PromptCall, refuse_without_id, select
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError
 from promptwire.gateway.parameters import OPENAI_PARAMS
@@ -26,9 +26,8 @@ from promptwire.params import merge_variables, nearest
 from promptwire.prompts import Prompt
 from promptwire.resolver import Resolver
 
-_RENDERING = ("message_mode", "messages_placeholder", "input_variable", "text_role", "missing", "fallback")
 _RULES = ("ignore_prompt_model", "ignore_prompt_params", "allowed_models")
-_PER_CALL = ("model", "prompt_variables", *SELECTION, *_RENDERING, *_RULES)
+_PER_CALL = ("model", "prompt_variables", *SELECTION, *RENDERING, *_RULES)
 _PARAMS = ("temperature", "max_tokens", "timeout", "max_retries")
 _LAYERED = ("model", "prompt_variables", "bound", "additional_kwargs", *_PARAMS)
 _KNOWN = OPENAI_PARAMS.union(_PER_CALL, _PARAMS)
@@ -152,10 +151,10 @@ class Promptwire(ChatOnlyLLM):
             raise ConfigurationError(f"messages is a list of ChatMessage, not {type(messages).__name__}")
         tools = given.pop(_TOOLS, None)
         model = given.pop("model", None) or self.bound.get("model")
-        say = {name: self._said(name, given) for name in (*_RENDERING, *_RULES)}
+        say = {name: self._said(name, given) for name in (*RENDERING, *_RULES)}
         caller = self._delegates.caller(model or self.model)
         backend = caller.backend or (self._delegates.caller(self.model).backend if model else None)
-        call = self._prompt_call(given, backend, {name: say[name] for name in _RENDERING})
+        call = self._prompt_call(given, backend, {name: say[name] for name in RENDERING})
         _check_names(given)
         return Ask(
             messages=messages if isinstance(messages, TemplateMessages) else list(messages),

@@ -100,9 +100,10 @@ class Ask:
     def run(self, found: Found | None) -> Run:
         """Decide model, messages and parameters; pure."""
         prompt = found[0] if found else None
+        choice = choose_model(self.caller, prompt, **self.rules)
         settings: Mapping[str, Any] = {}
         if prompt and not self.ignore_prompt_params:
-            settings = settings_for(prompt, choose_model(self.caller, prompt, **self.rules), self.resolver)
+            settings = settings_for(prompt, choice, self.resolver)
         tools = {"tools": self.tools["tools"]} if self.tools else {}
         params = merge_params(self.own, settings, self.bound, {**tools, **self.given})
         if tools:
@@ -112,8 +113,9 @@ class Ask:
         if not messages:
             raise ConfigurationError("there is nothing to send: give messages, or the prompt_id of a prompt with some")
         if not isinstance(delegate, PromptwireGateway):
-            said = choose_model(self.caller, prompt, **self.rules).model
-            log.show_resolved(said, lambda: [{"role": m.role.value, "content": m.content} for m in messages], params)
+            log.show_resolved(
+                choice.model, lambda: [{"role": m.role.value, "content": m.content} for m in messages], params
+            )
         return Run(delegate, messages, params, self.tools, info)
 
     def _composed(self, found: Found | None, *, whole: bool) -> tuple[list[ChatMessage], dict[str, Any]]:
