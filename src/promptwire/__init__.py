@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from promptwire.messages import Placeholder as Placeholder
     from promptwire.prompts import Prompt as Prompt
     from promptwire.prompts import PromptRef as PromptRef
-    from promptwire.prompts import RenderedPrompt as RenderedPrompt
+    from promptwire.rendered import RenderedPrompt as RenderedPrompt
     from promptwire.resolver import Resolver as Resolver
 
 _HOMES = {
@@ -49,7 +49,8 @@ _HOMES = {
     "gateway.completion": ("acompletion", "completion"),
     "log": ("set_verbose",),
     "messages": ("Placeholder",),
-    "prompts": ("Prompt", "PromptRef", "RenderedPrompt"),
+    "prompts": ("Prompt", "PromptRef"),
+    "rendered": ("RenderedPrompt",),
     "resolver": ("Resolver",),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

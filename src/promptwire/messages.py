@@ -48,14 +48,21 @@ def parse_messages(messages: Sequence[Any]) -> tuple[Any, ...]:
 
 
 class PlainStep:
-    """A message that is a role and a text: nearly all of them, so ``fill`` is its template's own method."""
+    """A message that is a role and a text, as nearly all are."""
 
-    __slots__ = ("fill", "role", "variables")
+    __slots__ = ("content", "role")
 
     def __init__(self, role: str, content: Template) -> None:
         self.role = role
-        self.fill = content.render
-        self.variables = content.variables
+        self.content = content
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return self.content.variables
+
+    @property
+    def message(self) -> FrozenDict:
+        return FrozenDict(role=self.role, content=self.content.source)
 
 
 class Step:
@@ -136,15 +143,20 @@ def _compile_part(part: FrozenDict, dialect: str, where: str) -> _Part | FrozenD
     return _Part(part, text, dialect, where) if isinstance(text, str) else part
 
 
-def fill_slot(name: str, given: Any, where: str) -> list[dict[str, Any]]:
-    """The messages given for a placeholder: copied, never templated."""
+def fill_slot(given: Any) -> list[dict[str, Any]] | None:
+    """The messages given for a placeholder, copied, never templated; ``None`` for what are no messages."""
     if given == [] and isinstance(given, list):  # a conversation's first turn
         return []
     if not isinstance(given, (list, tuple)) or not all(map(_is_message, given)):
-        raise ConfigurationError(
-            f"{where}: placeholder {name!r} takes a list of message dicts with a role each, not {_kind(given)}"
-        )
+        return None
     return [_copied(message) for message in given]
+
+
+def slot_error(name: str, given: object, where: str) -> ConfigurationError:
+    """What ``fill_slot`` couldn't use."""
+    return ConfigurationError(
+        f"{where}: placeholder {name!r} takes a list of message dicts with a role each, not {_kind(given)}"
+    )
 
 
 def _is_message(given: object) -> bool:

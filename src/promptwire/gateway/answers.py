@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from promptwire.prompts import RenderedPrompt
+from promptwire.rendered import RenderedPrompt
 
 # Fields that OpenAI's API may leave out, and its SDK then answers None for.
 _OPTIONAL = frozenset(

@@ -35,7 +35,8 @@ class JinjaTemplate:
     """A compiled jinja template; rendering shares nothing between calls."""
 
     def __init__(self, text: str, where: str) -> None:
-        self._source = (text, where)
+        self.source = text
+        self._where = where
         try:
             self._build(text)
         except TemplateSyntaxError as error:
@@ -57,7 +58,7 @@ class JinjaTemplate:
         self._compiled = CompiledJinja.from_code(ENVIRONMENT, code, {})
 
     def __reduce__(self) -> tuple[type["JinjaTemplate"], tuple[str, str]]:
-        return type(self), self._source
+        return type(self), (self.source, self._where)
 
     def render(self, values: Mapping[str, object], missing: list[str] | None) -> str:
         found = None if missing is None else [name for name in self._required if name not in values]
@@ -78,4 +79,4 @@ class JinjaTemplate:
         steps = walk_tb(error.__traceback__)
         lines = [line for frame, line in steps if frame.f_code.co_filename == _FILENAME]
         place = f", line {self._compiled.get_corresponding_lineno(lines[-1])}" if lines else ""
-        raise TemplateError(f"{self._source[1]}{place}: {_reason(error)}") from None
+        raise TemplateError(f"{self._where}{place}: {_reason(error)}") from None
