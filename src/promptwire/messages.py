@@ -1,12 +1,13 @@
 """A prompt's messages: placeholders, and contents compiled once and filled in on every call."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from promptwire.errors import ConfigurationError, MissingVariablesError, TemplateError
 from promptwire.frozen import FrozenDict, is_json, thaw
-from promptwire.templates import Template, compile_template
+from promptwire.templates import Segment, Template, compile_template
 
 HISTORY_SLOTS = ("messages", "history", "chat_history")
 """Placeholders that mean the conversation so far: left empty where nobody fills them."""
@@ -64,6 +65,9 @@ class PlainStep:
     def message(self) -> FrozenDict:
         return FrozenDict(role=self.role, content=self.content.source)
 
+    def segments(self, values: Mapping[str, Any]) -> list[Segment]:
+        return self.content.segments(values)
+
 
 class Step:
     """Any other message of a prompt, its content compiled."""
@@ -88,6 +92,15 @@ class Step:
             message["content"] = content
         return message
 
+    def segments(self, values: Mapping[str, Any]) -> list[Segment]:
+        """The pieces of its texts, for those who show them; what is no text is JSON in brackets."""
+        parts = self.content if isinstance(self.content, tuple) else () if self.content is None else (self.content,)
+        each = [
+            [Segment(f"[{json.dumps(part)}]")] if isinstance(part, FrozenDict) else part.segments(values)
+            for part in parts
+        ]
+        return [segment for segments in each for segment in segments]
+
 
 class _Part:
     """A content part that holds a template: a text, or an image's URL."""
@@ -97,6 +110,10 @@ class _Part:
     def __init__(self, part: FrozenDict, text: str, dialect: str, where: str) -> None:
         self.part = part
         self.template = compile_template(text, dialect, where)
+
+    def segments(self, values: Mapping[str, Any]) -> list[Segment]:
+        inside = self.template.segments(values)
+        return inside if self.part.get("type") == "text" else [Segment("[image_url: "), *inside, Segment("]")]
 
     def render(self, values: Mapping[str, Any], gaps: list[str] | None) -> dict[str, Any]:
         filled: dict[str, Any] = thaw(self.part)

@@ -3,17 +3,22 @@
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+from promptwire.display import Displayed
 from promptwire.errors import ConfigurationError, MissingVariablesError, PromptConfigError, TemplateError
 from promptwire.frozen import FrozenDict, freeze, is_object, thaw
 from promptwire.log import logger
 from promptwire.messages import Placeholder, PlainStep, Step, compile_message, fill_slot, slot_error
 from promptwire.params import read_config
 from promptwire.rendered import RenderedPrompt, Source
+
+if TYPE_CHECKING:
+    from promptwire.display.view import View
 
 Missing = Literal["error", "keep"]
 
@@ -78,13 +83,13 @@ def _version(given: object, prompt_id: str) -> int | str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+class Prompt(Displayed):
     """A prompt as a backend stores it: immutable, its templates compiled once.
 
     Give either ``text`` or ``messages`` (OpenAI message dicts and ``Placeholder``). ``config`` is the vendor's
     raw settings; ``model``, ``provider``, ``params``, ``tools`` and ``response_format`` are what of it may be sent.
     ``partials`` are values for variables that the caller doesn't give; ``variables`` are the names it must give.
-    ``passed_over`` says why backends that were asked first didn't serve it.
+    ``passed_over`` says why backends that were asked first didn't serve it; ``fetched_at`` is Unix time.
     Raises ``TemplateError`` and ``PromptConfigError``.
     """
 
@@ -99,6 +104,7 @@ class Prompt:
     dialect: str = "mustache"
     partials: Mapping[str, Any] = field(default_factory=FrozenDict)
     passed_over: tuple[str, ...] = field(default=(), compare=False)
+    fetched_at: float = field(default_factory=time.time, compare=False, repr=False)
     model: str | None = field(init=False)
     provider: str | None = field(init=False)
     params: FrozenDict = field(init=False)
@@ -140,9 +146,9 @@ class Prompt:
         return f"{self.backend} prompt {self.id!r}{version}"
 
     @property
-    def written(self) -> tuple[Any, ...]:
-        """Its messages as they were written; a text is one user message."""
-        return tuple(step if isinstance(step, Placeholder) else step.message for step in self._steps)
+    def steps(self) -> tuple[PlainStep | Step | Placeholder, ...]:
+        """Its messages, compiled; a text is one user message."""
+        return self._steps
 
     @property
     def content_hash(self) -> str:
@@ -152,7 +158,7 @@ class Prompt:
     def __reduce__(self) -> tuple[Any, ...]:
         names = (
             "id", "text", "messages", "backend", "version", "labels", "tags", "config", "dialect", "partials",
-            "passed_over",
+            "passed_over", "fetched_at",
         )  # fmt: skip
         return _rebuild, ({name: getattr(self, name) for name in names},)
 
@@ -203,7 +209,12 @@ class Prompt:
             )
         if text_role != "user" and self.text is not None:
             items[0]["role"] = text_role  # type: ignore[index]
-        return RenderedPrompt(self, items, source, missing, is_open=is_open)
+        return RenderedPrompt(self, items, source, missing, is_open=is_open, values=values)
+
+    def _view(self) -> "View":
+        from promptwire.display.prompts import prompt_view
+
+        return prompt_view(self)
 
     def _values(self, variables: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """The caller's values over the partials; the names that nothing asks for are logged."""
@@ -239,8 +250,12 @@ class _InSteps:
         self._slot.__delete__(prompt)
 
 
-_InSteps("text", lambda prompt: prompt.written[0]["content"])
-_InSteps("messages", lambda prompt: prompt.written)
+def _read_messages(prompt: Prompt) -> tuple[FrozenDict | Placeholder, ...]:
+    return tuple(step if isinstance(step, Placeholder) else step.message for step in prompt.steps)
+
+
+_InSteps("text", lambda prompt: _read_messages(prompt)[0]["content"])  # type: ignore[index]
+_InSteps("messages", _read_messages)
 
 
 def _compile(prompt: Prompt) -> tuple[PlainStep | Step | Placeholder, ...]:

@@ -4,7 +4,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from promptwire.errors import PromptConfigError
 
@@ -14,6 +14,14 @@ Dialect = Literal["mustache", "humanloop", "jinja"]
 _HUMANLOOP_TAG = re.compile(r'{{\s?([a-zA-Z_\d.\[\]]+|[a-zA-Z_\-\d]+\([a-zA-Z_\-\d,\s"]+\))\s?}}')
 _JINJA_TAG = re.compile(r"\{[{%#]")
 _ABSENT = object()
+
+
+class Segment(NamedTuple):
+    """A piece of a template or of what it was rendered to; a tag names its variable, and may be ``filled``."""
+
+    text: str
+    variable: str | None = None
+    filled: bool = False
 
 
 class Template(Protocol):
@@ -30,6 +38,10 @@ class Template(Protocol):
         """Names not given are added to the list, each once, and the text then means nothing; with None, tags stay."""
         ...
 
+    def segments(self, values: Mapping[str, object]) -> list[Segment]:
+        """What rendering makes of each piece, tags staying where a value is missing; for those who show it."""
+        ...
+
 
 class _Literal:
     """A text without tags."""
@@ -43,6 +55,9 @@ class _Literal:
 
     def render(self, values: Mapping[str, object], missing: list[str] | None) -> str:  # noqa: ARG002
         return self.source
+
+    def segments(self, values: Mapping[str, object]) -> list[Segment]:  # noqa: ARG002
+        return [Segment(self.source)]
 
 
 class _Tags:
@@ -84,15 +99,27 @@ class _Tags:
             value = get(name, _ABSENT)
             if type(value) is str:
                 pieces[place] = value
-            elif value is None and self._none is not None:
-                pieces[place] = self._none
-            elif value is None or value is _ABSENT:
+            elif value is _ABSENT or (text := self._written(value)) is None:
                 absent.append(name)
             else:
-                pieces[place] = str(value)
+                pieces[place] = text
         if absent and missing is not None:
             add_missing(missing, absent)
         return "".join(pieces)
+
+    def segments(self, values: Mapping[str, object]) -> list[Segment]:
+        made = [Segment(piece) for piece in self._pieces]
+        for index, name in enumerate(self._names):
+            if name in self.variables:
+                value = values.get(name, _ABSENT)
+                text = None if value is _ABSENT else self._written(value)
+                tag = self._pieces[2 * index + 1]
+                made[2 * index + 1] = Segment(tag if text is None else text, name, text is not None)
+        return made
+
+    def _written(self, value: object) -> str | None:
+        """A value as text; ``None`` is nothing to one dialect and a missing value to the other."""
+        return self._none if value is None else str(value)
 
 
 def compile_template(text: str, dialect: str, where: str = "template") -> Template:

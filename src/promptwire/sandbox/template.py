@@ -1,6 +1,7 @@
 """The compiled template, and what becomes of its errors."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from traceback import walk_tb
 from typing import NoReturn
 
@@ -15,8 +16,10 @@ from promptwire.sandbox.data import plain
 from promptwire.sandbox.environment import ENVIRONMENT
 from promptwire.sandbox.rewriter import Rewriter, settled_names, spelled_names
 from promptwire.sandbox.run import Run
-from promptwire.templates import add_missing
+from promptwire.templates import Segment, add_missing
 
+_OPENING = re.compile(r"\{[{%#]")
+_CLOSING = {"{{": "}}", "{%": "%}", "{#": "#}"}
 _FILENAME = "<prompt template>"
 _BROKEN = (
     JinjaError, ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, NameError, RuntimeError,
@@ -29,6 +32,23 @@ def _reason(error: BaseException) -> str:
         return str(error)
     # The messages of Python and of jinja2 quote values.
     return "it is nested too deeply" if isinstance(error, RecursionError) else f"it fails with {type(error).__name__}"
+
+
+def split_tags(text: str) -> Iterator[Segment]:
+    """The text between tags, and the tags; in time linear in the text, whatever is in it."""
+    end = 0
+    for start in _OPENING.finditer(text):
+        if start.start() < end:
+            continue
+        close = text.find(_CLOSING[start[0]], start.end())
+        if close < 0:
+            break
+        if end < start.start():
+            yield Segment(text[end : start.start()])
+        end = close + 2
+        yield Segment(text[start.start() : end], text[start.end() : close].strip(" -+"))
+    if text[end:]:
+        yield Segment(text[end:])
 
 
 class JinjaTemplate:
@@ -74,6 +94,9 @@ class JinjaTemplate:
         if missing is not None and found:
             add_missing(missing, found)
         return text
+
+    def segments(self, values: Mapping[str, object]) -> list[Segment]:  # noqa: ARG002 - blocks may drop or repeat text
+        return list(split_tags(self.source))
 
     def _fail(self, error: BaseException) -> NoReturn:
         steps = walk_tb(error.__traceback__)
