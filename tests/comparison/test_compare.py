@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import sys
 import threading
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 import promptwire
@@ -147,7 +149,12 @@ async def test_cases_come_in_many_forms(
 ) -> None:
     path = tmp_path / "cases.jsonl"
     path.write_text("\n\n".join(json.dumps(case) for case in CASES))
-    forms: dict[str, Any] = {"list": CASES, "frame": pd.DataFrame(CASES), "path": path, "text": str(path)}
+    forms: dict[str, Any] = {
+        "list": CASES,
+        "frame": import_module("pandas").DataFrame(CASES),
+        "path": path,
+        "text": str(path),
+    }
     await run("ask@1", forms[kind], resolver=prompts, concurrency=1)
     assert questions() == ["Briefly: Why?", "Briefly: How?"]
 
@@ -257,6 +264,33 @@ async def test_it_becomes_a_frame_and_a_figure(run: Compare, prompts: Resolver, 
     assert list(frame["question"]) == ["Why?", "Why?", "How?", "How?"]
     titles = [axes.get_title() for axes in made.plot().axes]
     assert titles == ["mean score", "seconds", "tokens made"]
+
+
+@pytest.mark.parametrize("package", ["pandas", "matplotlib", "jsonschema", "rich"])
+async def test_what_is_not_installed_is_named_or_done_without(
+    prompts: Resolver, openai: FakeOpenAI, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    made = await promptwire.acompare("ask@1", CASES, resolver=prompts, progress=True)
+    ways: dict[str, Callable[[], object]] = {
+        "pandas": made.to_pandas,
+        "matplotlib": made.plot,
+        "jsonschema": lambda: promptwire.compare("ask@1", CASES, resolver=prompts, scorer={"type": "object"}),
+    }
+    if package in ways:
+        with pytest.raises(ConfigurationError, match=f"pip install {package}"):
+            ways[package]()
+
+
+async def test_the_cache_is_bounded(
+    run: Compare, prompts: Resolver, openai: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("promptwire.comparison.running.MAX_KEPT", 1)
+    made = await run("ask@1", CASES, resolver=prompts)
+    assert made.complete
+    assert len(prompts.answers) == 1
 
 
 async def test_progress_is_shown_when_asked_for(

@@ -1,7 +1,7 @@
 """What a comparison found."""
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -127,8 +127,3 @@ def _needed(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise ConfigurationError(f"this needs {package}: pip install {package}") from error
-
-
-def differing(texts: Sequence[str]) -> bool:
-    """Whether a case's answers differ."""
-    return len(set(texts)) > 1
