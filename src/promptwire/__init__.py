@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from promptwire.ambient import variables as variables
     from promptwire.backends import Backend as Backend
     from promptwire.backends import PromptSummary as PromptSummary
+    from promptwire.backends import PromptVersion as PromptVersion
     from promptwire.default import aget_prompt as aget_prompt
     from promptwire.default import aresolve as aresolve
     from promptwire.default import get_prompt as get_prompt
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ambient": ("variables",),
-    "backends": ("Backend", "PromptSummary"),
+    "backends": ("Backend", "PromptSummary", "PromptVersion"),
     "default": ("aget_prompt", "aresolve", "get_prompt", "invalidate", "resolve"),
     "errors": (
         "BackendAuthError", "BackendError", "BackendUnavailableError", "ConfigurationError", "GatewayError",
@@ -70,6 +71,7 @@ __all__ = [
     "PromptNotFoundError",
     "PromptRef",
     "PromptSummary",
+    "PromptVersion",
     "PromptwireError",
     "RenderedPrompt",
     "Resolver",
