@@ -142,7 +142,8 @@ def _settings(before: Prompt, after: Prompt) -> Iterator[SettingDifference]:
 def _told_settings(prompt: Prompt) -> dict[str, Any]:
     ours = {"template_format": prompt.dialect, **{f"partials.{name}": value for name, value in prompt.partials.items()}}
     config = {f"config.{name}" if name in ours else name: value for name, value in prompt.config.items()}
-    return {**ours, **config}
+    first: dict[str, Any] = {name: config[name] for name in ("model", "provider") if name in config}
+    return {**ours, **first, **config}
 
 
 def _json(value: object, indent: int | None = None) -> str:

@@ -13,12 +13,13 @@ import copy
 import pickle
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from promptwire.backends import Backend
+from promptwire.backends import Backend, history_backend
 from promptwire.errors import PromptNotFoundError, PromptwireError
 from promptwire.prompts import Prompt
+from promptwire.publishing import Pushed
 from promptwire.resolver import Resolver
 
 
@@ -140,6 +141,56 @@ class BackendContract:
             assert sorted(listed[0].versions, key=str) == [self.named(1), self.named(2)]
         if self.has_labels:
             assert {"production", "staging"} <= set(listed[0].labels)
+
+    def test_history(self) -> None:
+        backend = self.open()
+        if hasattr(backend, "history") and self.has_versions:
+            resolver = Resolver(backend)
+            told = resolver.history("greeting")
+            assert asyncio.run(resolver.ahistory("greeting")) == told
+            assert [version.version for version in told] == [self.named(2), self.named(1)]
+            assert resolver.history("greeting", limit=1) == told[:1]
+            if self.has_labels:
+                assert "production" in told[0].labels
+                assert "production" not in told[1].labels
+            for version in told:
+                assert version.created_at is None or version.created_at.tzinfo is not None
+            try:
+                resolver.history("nothing")
+            except PromptNotFoundError as error:
+                assert "'nothing'" in str(error)
+            else:
+                raise AssertionError("a prompt that isn't there has a history")
+
+    def test_what_is_there_is_not_pushed_again(self) -> None:
+        backend = self.open()
+        if hasattr(backend, "create"):
+            resolver = Resolver(backend)
+            for version in (1, 2):
+                pushed = resolver.push(resolver.get_prompt("greeting", version=self.named(version)))
+                assert pushed == Pushed("greeting", self.named(version), created=False)
+            chat = resolver.get_prompt("team/support reply")
+            assert asyncio.run(resolver.apush(chat)).created is False
+            assert len(resolver.list_prompts()[0].versions) == 2
+
+    def test_a_push_moves_no_label_that_is_not_named(self) -> None:
+        backend = self.open()
+        if hasattr(backend, "create"):
+            resolver = Resolver(backend)
+            before = resolver.get_prompt("greeting", label="production")
+            changed = replace(before, text="{{name}}!", version=None)
+            assert resolver.push(changed, dry_run=True) == Pushed("greeting", None, created=True)
+            pushed = resolver.push(changed, message="shorter")
+            assert pushed == Pushed("greeting", self.named(3), created=True)
+            assert resolver.get_prompt("greeting", label="production").version == before.version
+            assert resolver.get_prompt("greeting", label="latest").text == "{{name}}!"
+            assert history_backend(backend)
+            assert resolver.history("greeting")[0].message in {None, "shorter"}
+
+            assert resolver.push(changed, labels=["production"]).labels == ("production",)
+            assert resolver.push(changed, labels=["production"]) == Pushed("greeting", self.named(3), created=False)
+            assert resolver.get_prompt("greeting", label="production").version == self.named(3)
+            assert "production" not in resolver.get_prompt("greeting", version=self.named(2)).labels
 
     def test_many_threads(self) -> None:
         resolver = self.resolver()
