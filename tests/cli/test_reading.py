@@ -93,7 +93,12 @@ def test_a_text_a_slot_and_parts(run: Any, project: FakeLangfuse, folder: Path) 
 
 
 def test_keys_in_a_prompts_config_are_masked(run: Any, project: FakeLangfuse) -> None:
-    config = {"api_key": "sk-1", "nested": [{"Authorization": "Bearer x", "max_tokens": 3}], "note": "mine", "token": None}
+    config = {
+        "api_key": "sk-1",
+        "nested": [{"Authorization": "Bearer x", "max_tokens": 3}],
+        "note": "mine",
+        "token": None,
+    }
     project.publish("leaky", "x", config=config)
     for done in (run("show", "langfuse:leaky"), run("show", "langfuse:leaky", "--json")):
         assert "sk-1" not in done.stdout

@@ -1,7 +1,9 @@
 """A folder that prompts are read from: no path leads out of it, no file is larger than it should be."""
 
 import os
+import threading
 from collections.abc import Hashable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +48,14 @@ class Folder:
     def write(self, path: Path, text: str) -> None:
         """Put a file in place whole, or not at all; a link in its place is replaced, not followed."""
         self._check_place(path)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        draft = path.with_name(f".promptwire-{os.getpid()}-{threading.get_ident()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             draft.write_text(text, encoding="utf-8", newline="\n")
             draft.replace(path)
         except (OSError, ValueError) as error:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
             reason = getattr(error, "strerror", None) or "its name can't be a file's"
             raise ConfigurationError(f"{self._kind}: {path.name} can't be written: {reason}") from error
 

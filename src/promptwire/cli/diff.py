@@ -1,12 +1,13 @@
 """``promptwire diff``."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
 import click
 
 from promptwire.cli.exits import FINDINGS, OK
 from promptwire.cli.options import Reference, Session, _prompts, session
-from promptwire.cli.output import clean, on_terminal, say_json
+from promptwire.cli.output import clean, on_terminal, say, say_json
 from promptwire.differences import compare
 from promptwire.prompts import Prompt
 
@@ -25,10 +26,16 @@ def command(session: Session, before: str, after: str, *, exit_zero: bool) -> in
     if session.as_json:
         say_json({"before": _name(old), "after": _name(new), **asdict(differences)})
     else:
-        for line in differences.unified(_name(old), _name(new)).splitlines():
-            text = clean(line) if on_terminal() else line
-            click.echo(click.style(text, fg=_COLOURS.get(line[:1])))
+        _say_lines(differences.unified(_name(old), _name(new)).split("\n")[:-1])
     return FINDINGS if differences and not exit_zero else OK
+
+
+def _say_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        if on_terminal():
+            click.echo(click.style(clean(line), fg=_COLOURS.get(line[:1])))
+        else:
+            say(line)
 
 
 def _name(prompt: Prompt) -> str:

@@ -134,20 +134,22 @@ def variables(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
+DEBUG = ("--detailed-debug", "--detailed_debug")
+DEBUG_HELP = "Log every model request to stderr, keys masked."
+
+
 def environment(function: F) -> F:
     """``--env-file`` and ``--detailed-debug``, which take effect before anything else is read."""
-    for option in (
-        click.option(
-            "--env-file", type=click.Path(exists=True, dir_okay=False), is_eager=True, expose_value=False,
-            callback=_load_env, help="Read NAME=VALUE lines; what is set already stays.",
-        ),
-        click.option(
-            "--detailed-debug", "--detailed_debug", is_flag=True, is_eager=True, expose_value=False, callback=_debug,
-            help="Log every model request to stderr, keys masked.",
-        ),
-    ):  # fmt: skip
-        function = option(function)
-    return function
+    debug = click.option(*DEBUG, is_flag=True, is_eager=True, expose_value=False, callback=_debug, help=DEBUG_HELP)
+    return env_file(debug(function))
+
+
+def env_file(function: F) -> F:
+    """``--env-file``."""
+    return click.option(
+        "--env-file", type=click.Path(exists=True, dir_okay=False), is_eager=True, expose_value=False,
+        callback=_load_env, help="Read NAME=VALUE lines; what is set already stays.",
+    )(function)  # fmt: skip
 
 
 def _load_env(_: click.Context, __: click.Parameter, path: str | None) -> None:

@@ -16,8 +16,8 @@ def on_terminal() -> bool:
 
 
 def say(text: str = "", *, end: str = "\n") -> None:
-    """Print a text that others wrote."""
-    click.echo((clean(text) if on_terminal() else text) + end, nl=False)
+    """Print a text that others wrote: for a program exactly, for a person cleaned."""
+    _write((clean(text) if on_terminal() else text) + end)
 
 
 def complain(message: str) -> None:
@@ -26,9 +26,9 @@ def complain(message: str) -> None:
 
 
 def say_json(value: Any) -> None:
-    """Print a value as JSON."""
+    """Print a value as JSON, control characters escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    click.echo(text.encode("utf-8", "backslashreplace").decode())
+    _write("".join(f"\\u{ord(char):04x}" if char != "\n" and _is_control(char) else char for char in text) + "\n")
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, as_json: bool = False) -> None:
@@ -40,7 +40,7 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, as_js
     cells = [[_cell(value) for value in row] for row in listed]
     if not on_terminal():
         for row in cells:
-            click.echo("\t".join(row))
+            say("\t".join(row))
         return
     if cells:
         _draw(columns, [[clean(cell) for cell in row] for row in cells])
@@ -49,6 +49,14 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, as_js
 def clean(text: str) -> str:
     """The text with control characters made visible: a prompt must not steer the terminal of who reads it."""
     return "".join(char if char in "\n\t" or not _is_control(char) else _picture(char) for char in text)
+
+
+def _write(text: str) -> None:
+    """At once, and without click's hand in it, which takes escapes out of pipes."""
+    stream = sys.stdout
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
 
 
 def _is_control(char: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from promptwire.cli.options import environment
+from promptwire.cli.options import DEBUG, DEBUG_HELP, env_file
 
 
 @click.command("serve")
@@ -15,7 +15,8 @@ from promptwire.cli.options import environment
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=4000, show_default=True, help="0 takes a free one.")
 @click.option("--check", is_flag=True, help="Validate the config and exit.")
-@environment
+@click.option(*DEBUG, is_flag=True, help=DEBUG_HELP)
+@env_file
 def command(**options: Any) -> int:
     """Serve managed prompts to any client of OpenAI's API."""
     try:
