@@ -57,8 +57,9 @@ def test_whatever_is_moved_renders_the_same(text: str, one: str, other: str) -> 
     try:
         prompt = Prompt("p", text=text, dialect=one)
         moved = in_dialect(prompt, other, "there")
-    except Exception as error:  # noqa: BLE001 - whatever is refused is not moved
-        assert type(error).__module__ == "promptwire.errors"
+    except Exception as error:
+        if type(error).__module__ != "promptwire.errors":
+            raise
         return
     values = dict.fromkeys(prompt.variables, "{{a}}")
     assert moved.variables == prompt.variables

@@ -54,7 +54,8 @@ def test_what_people_read_is_laid_out_for_them() -> None:
         tags=("t",),
     )  # fmt: skip
     assert dump(body_of(prompt, 3, ["production"], message="why")) == (
-        "version: 3\nlabels:\n- production\ntags:\n- t\nmessage: why\nparams:\n  temperature: 0.5\nconfig:\n  note: mine\n"
+        "version: 3\nlabels:\n- production\ntags:\n- t\nmessage: why\nparams:\n  temperature: 0.5\n"
+        "config:\n  note: mine\n"
         "partials:\n  a: 1\nmodel: gpt-4o\ntools:\n- name: f\ntemplate_format: jinja\nmessages:\n- role: system\n"
         "  content: |-\n    One\n    Two: {{a}}\n- placeholder: h\n"
     )

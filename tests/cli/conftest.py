@@ -62,7 +62,8 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
 def run() -> Run:
     """A command in this process."""
     separate = "mix_stderr" in inspect.signature(CliRunner).parameters  # before click 8.2
-    runner = CliRunner(**({"mix_stderr": False} if separate else {}))
+    options: dict[str, Any] = {"mix_stderr": False} if separate else {}
+    runner = CliRunner(**options)
 
     def run(*arguments: str, code: int | None = 0, **options: Any) -> Result:
         """``code`` is the exit code to come; ``None`` is any, but no traceback."""

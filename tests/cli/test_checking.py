@@ -78,8 +78,8 @@ def test_every_finding_has_its_line(run: Any, folder: Path) -> None:
         ("text: x\n1: y", "2", "file", "it has no key 1"),
     ],
 )
-def test_findings(text: str, line: str, rule: str, says: str, run: Any, folder: Path) -> None:
-    (folder / "one.yaml").write_text(text)
+def test_findings(text: str, line: str, rule: str, says: str, run: Any) -> None:
+    Path("one.yaml").write_text(text)
     found = rows(run("check", "one.yaml", code=exits.FINDINGS))
     assert found[0][:3] == ["one.yaml", line, rule]
     assert says in found[0][3]
@@ -96,7 +96,8 @@ def test_models_of_known_providers(model: str, run: Any, folder: Path) -> None:
 
 def test_variables_that_nobody_gives_and_that_nobody_asks_for(run: Any, folder: Path) -> None:
     (folder / "two.yaml").write_text(
-        "template_format: mustache\npartials: {sign: Bye}\nmessages:\n- {role: system, content: '{{company}} {{sign}}'}\n"
+        "template_format: mustache\npartials: {sign: Bye}\nmessages:\n"
+        "- {role: system, content: '{{company}} {{sign}}'}\n"
         "- placeholder: history\n- placeholder: examples\n- role: user\n  content: |\n    Dear\n    {{customer}}\n"
     )
     (folder / "v.yaml").write_text("company: ACME\nunused: 1\nsign: x\n")
@@ -164,7 +165,7 @@ def test_doctor_finds_what_is_set_up_and_fails(
 def test_serve_hands_its_options_on(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {}
     proxy = ModuleType("promptwire.proxy")
-    proxy.serve = lambda config, **options: given.update(options, config=config) or 3  # type: ignore[attr-defined,func-returns-value]
+    proxy.serve = lambda config, **options: given.update(options, config=config) or 3  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "promptwire.proxy", proxy)
     run("serve", "--config", "c.yaml", "--port", "0", "--check", code=3)
     assert given == {
@@ -187,8 +188,10 @@ def test_serve_hands_its_options_on(run: Any, monkeypatch: pytest.MonkeyPatch) -
 def completed(run: Any, *words: str) -> list[str]:
     """What bash is told for the last word."""
     environment = {
-        "_PROMPTWIRE_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(("promptwire", *words)), "COMP_CWORD": str(len(words)),
-    }  # fmt: skip
+        "_PROMPTWIRE_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(("promptwire", *words)),
+        "COMP_CWORD": str(len(words)),
+    }
     return [line.partition(",")[2] for line in run(env=environment).stdout.splitlines() if line]
 
 

@@ -11,12 +11,12 @@ class TestMine(BackendContract):
 import asyncio
 import copy
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from promptwire.backends import Backend, history_backend
+from promptwire.backends import Backend
 from promptwire.errors import PromptNotFoundError, PromptwireError
 from promptwire.prompts import Prompt
 from promptwire.publishing import Pushed
@@ -118,21 +118,24 @@ class BackendContract:
     def test_unknown_ids(self) -> None:
         resolver = self.resolver()
         for prompt_id in STRANGE_IDS:
-            error = _error_of(resolver, prompt_id)
+            error = _error_of(lambda: resolver.get_prompt(prompt_id))  # noqa: B023 - called at once
             assert isinstance(error, PromptNotFoundError), prompt_id
             assert resolver.get_prompt("greeting").backend in str(error)
 
     def test_unknown_version_and_label(self) -> None:
         resolver = self.resolver()
         if self.has_versions:
-            assert isinstance(_error_of(resolver, "greeting", version=self.named(99)), PromptNotFoundError)
+            assert isinstance(
+                _error_of(lambda: resolver.get_prompt("greeting", version=self.named(99))), PromptNotFoundError
+            )
         if self.has_labels:
-            assert isinstance(_error_of(resolver, "greeting", label="nobody"), PromptNotFoundError)
+            assert isinstance(_error_of(lambda: resolver.get_prompt("greeting", label="nobody")), PromptNotFoundError)
 
     def test_hostile_ids(self) -> None:
         resolver = self.resolver()
         for prompt_id in ("..", ".", "../greeting", "team/../greeting", "", " ", "a\0b", "a\nb"):
-            assert isinstance(_error_of(resolver, prompt_id), PromptwireError), prompt_id
+            error = _error_of(lambda: resolver.get_prompt(prompt_id))  # noqa: B023 - called at once
+            assert isinstance(error, PromptwireError), prompt_id
 
     def test_list(self) -> None:
         listed = self.resolver().list_prompts()
@@ -155,12 +158,7 @@ class BackendContract:
                 assert "production" not in told[1].labels
             for version in told:
                 assert version.created_at is None or version.created_at.tzinfo is not None
-            try:
-                resolver.history("nothing")
-            except PromptNotFoundError as error:
-                assert "'nothing'" in str(error)
-            else:
-                raise AssertionError("a prompt that isn't there has a history")
+            assert isinstance(_error_of(lambda: resolver.history("nothing")), PromptNotFoundError)
 
     def test_what_is_there_is_not_pushed_again(self) -> None:
         backend = self.open()
@@ -184,7 +182,6 @@ class BackendContract:
             assert pushed == Pushed("greeting", self.named(3), created=True)
             assert resolver.get_prompt("greeting", label="production").version == before.version
             assert resolver.get_prompt("greeting", label="latest").text == "{{name}}!"
-            assert history_backend(backend)
             assert resolver.history("greeting")[0].message in {None, "shorter"}
 
             assert resolver.push(changed, labels=["production"]).labels == ("production",)
@@ -221,9 +218,9 @@ class BackendContract:
         assert pickle.loads(pickle.dumps(self.resolver()))  # noqa: S301 - made a moment ago
 
 
-def _error_of(resolver: Resolver, prompt_id: str, **options: Any) -> PromptwireError | None:
+def _error_of(call: Callable[[], object]) -> PromptwireError | None:
     try:
-        resolver.get_prompt(prompt_id, **options)
+        call()
     except PromptwireError as error:
         return error
     return None
