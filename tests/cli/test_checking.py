@@ -48,7 +48,7 @@ def test_every_finding_has_its_line(run: Any, folder: Path) -> None:
     found = rows(run("check", "prompts/broken.yaml", code=exits.FINDINGS))
     assert [(row[1], row[2]) for row in found] == [
         ("2", "file"), ("3", "setting"), ("5", "setting"), ("6", "setting"),
-        ("12", "template"), ("15", "template"), ("16", "template"),
+        ("12", "template"), ("15", "template"), ("16", "template"), ("1", "model"),
     ]  # fmt: skip
     assert {row[0] for row in found} == {"prompts/broken.yaml"}
     assert "did you mean 'provider'?" in found[0][3]
@@ -116,7 +116,7 @@ def test_the_prompts_of_a_backend(run: Any, project: FakeLangfuse) -> None:
     project.publish("ours", "{{y}}", config={"model": "nope/x"})
     found = json.loads(run("check", "-b", "langfuse", "--var", "company=a", "--json", code=exits.FINDINGS).stdout)
     assert [(row["file"], row["line"], row["rule"]) for row in found] == [
-        ("langfuse:hot", None, "setting"), ("langfuse:ours", None, "variable"), ("langfuse:ours", None, "model"),
+        ("langfuse:hot", None, "setting"), ("langfuse:ours", None, "model"), ("langfuse:ours", None, "variable"),
         ("langfuse:support/reply", None, "variable"),
     ]  # fmt: skip
     assert "either PATHS or --backend" in run("check", "prompts", "-b", "langfuse", code=exits.USAGE).stderr

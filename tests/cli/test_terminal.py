@@ -92,6 +92,9 @@ def test_a_pipe_gets_the_text_as_it_is(run: Any, project: FakeLangfuse) -> None:
 
 
 def test_pull_shows_its_progress_on_stderr(project: FakeLangfuse, start: Any) -> None:
+    assert "100%" not in on_a_terminal("pull", "-b", "langfuse", "--dir", "few")[1]
+    for number in range(20):
+        project.publish(f"p{number}", "x")
     shown = ESCAPE.sub("", on_a_terminal("pull", "-b", "langfuse", "--dir", "copy")[1])
     assert "100%" in shown
     assert start("pull", "-b", "langfuse", "--dir", "other").stderr == ""
@@ -150,7 +153,7 @@ def test_the_bar_in_this_process(run: Any, project: FakeLangfuse, monkeypatch: p
 
     terminal = Terminal()
     monkeypatch.setattr("promptwire.cli.pull.sys.stderr", terminal)
-    assert list(pull._with_progress([1, 2], 2)) == [1, 2]  # type: ignore[list-item,comparison-overlap]  # noqa: SLF001
+    assert list(pull._with_progress([1, 2], 20)) == [1, 2]  # type: ignore[list-item,comparison-overlap]  # noqa: SLF001
     assert any("pull" in text for text in terminal.written)
 
 

@@ -6,11 +6,12 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from promptwire import log
 from promptwire.backends import LATEST, PromptSummary, PromptVersion
 from promptwire.backends.files_format import StoredFile, body_of, dump
 from promptwire.backends.folder import Folder, is_file, read_yaml, state
 from promptwire.backends.http import Http
-from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError
+from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError, TemplateError
 from promptwire.messages import Placeholder
 from promptwire.params import PROMPT_PARAMS, nearest
 from promptwire.prompts import MAX_VERSION, Prompt, PromptRef
@@ -58,10 +59,10 @@ class FilesBackend:
         unversioned = ref.version is None and ref.label is None and chosen[0].version is not None
         return chosen[0] if unversioned else max(chosen, key=lambda prompt: int(prompt.version or 0))
 
-    def list(self, http: Http) -> Sequence[PromptSummary]:
+    def list(self, http: Http) -> Sequence[PromptSummary]:  # noqa: ARG002 - the protocol's
         """All prompts of the folder, ordered by id."""
         ids = sorted({_VERSIONED.sub(r"\g<name>", name) for name, _ in self.folder.walk(*SUFFIXES)})
-        return [self._summary(prompt_id, http) for prompt_id in ids]
+        return [self._summary(prompt_id) for prompt_id in ids]
 
     def history(self, prompt_id: str, limit: int | None, http: Http) -> Sequence[PromptVersion]:
         """By version; a file's date is its mtime."""
@@ -117,8 +118,13 @@ class FilesBackend:
             f"{where} does not exist in {self.folder.root}; `promptwire list` or list_prompts() shows what does"
         )
 
-    def _summary(self, prompt_id: str, http: Http) -> PromptSummary:
-        prompts = [one.prompt for one in self.stored(prompt_id, http.where)]
+    def _summary(self, prompt_id: str) -> PromptSummary:
+        """What its files tell; a broken one doesn't hide the rest of the folder."""
+        try:
+            prompts = [one.prompt for one in self.stored(prompt_id, f"{self.name} prompt {prompt_id!r}")]
+        except (PromptConfigError, TemplateError) as error:
+            log.logger.warning("%s", error)
+            prompts = []
         return PromptSummary(
             prompt_id,
             tuple(sorted(int(prompt.version) for prompt in prompts if prompt.version is not None)),

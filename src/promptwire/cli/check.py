@@ -42,7 +42,7 @@ def command(*, session: Session, paths: tuple[Path, ...], variables: dict[str, A
     else:
         for one in findings:
             say(f"{one.file}{'' if one.line is None else f':{one.line}'}: {one.rule}: {one.message}")
-    complain(f"{count} checked, {len(findings)} findings")
+    complain(f"{count} checked, {len(findings)} finding{'' if len(findings) == 1 else 's'}")
     return FINDINGS if findings else OK
 
 

@@ -1,7 +1,7 @@
 """What can be wrong with a prompt before it is ever run."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,22 +51,29 @@ class Linter:
         lines = Lines(text or "")
         found = [Finding(name, line, rule, message) for line, rule, message in _broken(body, path, lines)]
         yield from found
+        yield from self._models(body if isinstance(body, dict) else {}, name, lines)
         if not any(one.rule != "setting" or one.line is None for one in found):
             try:
                 prompt = parse_prompt(body, path.stem, path, "prompt")
             except _BROKEN:
                 return
-            yield from self.prompt(prompt, name, lines)
+            yield from self._variables(prompt, name, lines)
 
-    def prompt(self, prompt: Prompt, name: str, lines: Lines | None = None) -> Iterator[Finding]:
+    def prompt(self, prompt: Prompt, name: str) -> Iterator[Finding]:
         """What a prompt asks for that nobody gives, and the model that nobody has."""
+        yield from self._models({"model": prompt.model, "provider": prompt.provider}, name, None)
+        yield from self._variables(prompt, name, None)
+
+    def _models(self, settings: Mapping[str, Any], name: str, lines: Lines | None) -> Iterator[Finding]:
+        for key, message in _unknown_provider(settings.get("model"), settings.get("provider")):
+            yield Finding(name, lines.of(key) if lines else None, "model", message)
+
+    def _variables(self, prompt: Prompt, name: str, lines: Lines | None) -> Iterator[Finding]:
         self.used.update(prompt.variables, prompt.placeholders, prompt.partials)
         for variable, place in _asked(prompt):
             if self._given is not None and variable not in self._given:
                 line = lines.mention(place, variable) if lines else None
                 yield Finding(name, line, "variable", f"variable {variable!r} is not among --vars and --var")
-        for key, message in _unknown_provider(prompt):
-            yield Finding(name, lines.of(key) if lines else None, "model", message)
 
 
 def _broken(body: Any, path: Path, lines: Lines) -> Iterator[tuple[int | None, str, str]]:
@@ -134,10 +141,9 @@ def _asked(prompt: Prompt) -> Iterator[tuple[str, tuple[str | int, ...]]]:
             yield slot, ("messages",)
 
 
-def _unknown_provider(prompt: Prompt) -> Iterator[tuple[str, str]]:
-    provider, model = prompt.provider, prompt.model
-    if provider is not None and find_provider(provider) is None:
+def _unknown_provider(model: object, provider: object) -> Iterator[tuple[str, str]]:
+    if isinstance(provider, str) and find_provider(provider) is None:
         yield "provider", f"there is no provider {provider!r}{nearest(provider, sorted(all_providers()))}"
-    elif provider is None and model and "/" in model and split_provider(model)[0] is None:
+    elif provider is None and isinstance(model, str) and "/" in model and split_provider(model)[0] is None:
         prefix = model.partition("/")[0]
         yield "model", f"model {model!r}: there is no provider {prefix!r}{nearest(prefix, sorted(all_providers()))}"

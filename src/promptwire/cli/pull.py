@@ -20,6 +20,7 @@ from promptwire.errors import PromptNotFoundError, PromptwireError
 from promptwire.prompts import Prompt, PromptRef
 
 AT_ONCE = 8
+LONG = 20
 
 
 @dataclass(slots=True)
@@ -166,8 +167,8 @@ def _row(placed: Placed, files: FilesBackend) -> tuple[object, ...]:
 
 
 def _with_progress(items: Iterable[Wanted], length: int) -> Iterator[Wanted]:
-    """A bar on stderr, where a person sees it."""
-    if not sys.stderr.isatty():
+    """A bar on stderr, where a person sees it and has time to."""
+    if length < LONG or not sys.stderr.isatty():
         yield from items
         return
     bar: Any = click.progressbar(items, length=length, label="pull", file=sys.stderr)
