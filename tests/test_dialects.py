@@ -48,6 +48,11 @@ def test_every_part_of_a_content_is_looked_at() -> None:
     parts = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "{% if a %}{% endif %}"}}]
     with pytest.raises(ConfigurationError):
         in_dialect(Prompt("p", messages=[{"role": "user", "content": parts}], dialect="jinja"), "mustache", "there")
+    plain = [{"type": "text", "text": "{{ a }}"}, {"type": "image_url", "image_url": "{{b}}", "detail": 5}]
+    assert in_dialect(Prompt("p", messages=[{"role": "user", "content": plain}]), "jinja", "there").variables == (
+        "a",
+        "b",
+    )
     tool = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
     assert in_dialect(Prompt("p", messages=[tool], dialect="jinja"), "mustache", "there").dialect == "mustache"
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from promptwire.backends import Backend, PromptSummary, PromptVersion, backend_prefix, history_backend
 from promptwire.backends.http import Http
@@ -21,6 +21,11 @@ class Catalog:
 
     _fetcher: Fetcher
     _timeout: float
+
+    if TYPE_CHECKING:
+
+        def invalidate(self, prompt_id: str | None = None, *, backend: str | Backend | None = None) -> int: ...
+        def _open(self, backend: str | Backend | None) -> Backend: ...
 
     def list_prompts(
         self, *, backend: str | Backend | None = None, timeout: float | None = None
@@ -88,13 +93,6 @@ class Catalog:
     ) -> Pushed:
         """``push`` without blocking the loop."""
         return await _await(self._push(prompt, backend, labels, message, dry_run=dry_run, timeout=timeout))
-
-    def invalidate(self, prompt_id: str | None = None, *, backend: str | Backend | None = None) -> int:
-        """Have the next call fetch anew."""
-        raise NotImplementedError
-
-    def _open(self, backend: str | Backend | None) -> Backend:
-        raise NotImplementedError
 
     def _listing(self, backend: str | Backend | None, timeout: float | None) -> "_Work[list[PromptSummary]]":
         opened = self._open(backend)

@@ -76,6 +76,7 @@ def test_every_finding_has_its_line(run: Any, folder: Path) -> None:
         ("text: |\n  a\n\n  {% nope %}\n", "4", "template", "unknown tag 'nope'"),
         ("text: '{% nope %}'", "1", "template", "unknown tag 'nope'"),
         ("text: x\n1: y", "2", "file", "it has no key 1"),
+        ("text: x\n~: y", "1", "file", "it has no key None"),
     ],
 )
 def test_findings(text: str, line: str, rule: str, says: str, run: Any) -> None:
@@ -107,6 +108,8 @@ def test_variables_that_nobody_gives_and_that_nobody_asks_for(run: Any, folder: 
     ]  # fmt: skip
     assert [row[3].split("'")[1] for row in found] == ["customer", "examples", "unused"]
     run("check", "two.yaml")
+    (folder / "odd.yaml").write_text('template_format: mustache\ntext: "{{\\u0061b}}"')
+    assert rows(run("check", "odd.yaml", "--var", "x=1", code=1))[0][1] == "2"
     run("check", "two.yaml", "--var", "company=a", "--var", "customer=b", "--var", "examples=c")
 
 

@@ -16,22 +16,11 @@ class Lines:
 
     def of(self, *path: str | int) -> int:
         """The line of a key, or of a list's item; of what encloses it, if it isn't there."""
-        line, node = 1, self._root
-        for step in path:
-            found = _child(node, step)
-            if found is None:
-                break
-            line, node = found
-        return line
+        return self._find(path)[0]
 
     def inside(self, path: Sequence[str | int], offset: int = 1) -> int:
         """The line of a text's own line ``offset``."""
-        node: Any = self._root
-        for step in path:
-            found = _child(node, step)
-            if found is None:
-                return self.of(*path)
-            _, node = found
+        node = self._find(path)[1]
         first: int = node.start_mark.line + (2 if getattr(node, "style", None) in {"|", ">"} else 1)
         last: int = node.end_mark.line + 1
         return min(first + offset - 1, last)
@@ -43,6 +32,12 @@ class Lines:
             if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", line):
                 return number
         return start
+
+    def _find(self, path: Sequence[str | int]) -> tuple[int, Any]:
+        line, node = 1, self._root
+        for step in path:
+            line, node = _child(node, step) or (line, node)
+        return line, node
 
 
 def _child(node: Any, step: str | int) -> tuple[int, Any] | None:
