@@ -47,7 +47,7 @@ def answered(text: str) -> list[str]:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("COV_")},
             "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb",
-            "PYTHONUTF8": "1",
+            "PYTHONUTF8": "1", "TZ": "UTC",
         }  # fmt: skip
         return ["".join(_answers(block, folder, environment)) for block in BLOCK.findall(text)]
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 from promptwire.backends import Backend, PromptSummary, PromptVersion, backend_prefix, history_backend
 from promptwire.backends.http import Http
@@ -14,6 +14,24 @@ from promptwire.publishing import Pushed, check_labels, push
 from promptwire.search import MAX_TIMEOUT, as_seconds
 
 T = TypeVar("T")
+
+
+class HistoryOptions(TypedDict, total=False):
+    """Whose history, and how much of it."""
+
+    backend: str | Backend | None
+    limit: int | None
+    timeout: float | None
+
+
+class PushOptions(TypedDict, total=False):
+    """Where to, the labels to move, and what is new, for the history; ``dry_run`` writes nothing."""
+
+    backend: str | Backend | None
+    labels: Sequence[str]
+    message: str | None
+    dry_run: bool
+    timeout: float | None
 
 
 class Catalog:
@@ -39,67 +57,40 @@ class Catalog:
         """``list_prompts`` without blocking the loop."""
         return await _await(self._listing(backend, timeout))
 
-    def history(
-        self,
-        prompt_id: str,
-        *,
-        backend: str | Backend | None = None,
-        limit: int | None = None,
-        timeout: float | None = None,
-    ) -> list[PromptVersion]:
+    def history(self, prompt_id: str, **options: Unpack[HistoryOptions]) -> list[PromptVersion]:
         """A prompt's newest ``limit`` versions, or all, the newest first; asks the backend each time.
 
         Raises the errors of ``get_prompt``, and ``ConfigurationError`` for a backend that keeps no history.
         """
-        return _wait(self._history(prompt_id, backend, limit, timeout))
+        return _wait(self._history(prompt_id, **options))
 
-    async def ahistory(
-        self,
-        prompt_id: str,
-        *,
-        backend: str | Backend | None = None,
-        limit: int | None = None,
-        timeout: float | None = None,
-    ) -> list[PromptVersion]:
+    async def ahistory(self, prompt_id: str, **options: Unpack[HistoryOptions]) -> list[PromptVersion]:
         """``history`` without blocking the loop."""
-        return await _await(self._history(prompt_id, backend, limit, timeout))
+        return await _await(self._history(prompt_id, **options))
 
-    def push(
-        self,
-        prompt: Prompt,
-        *,
-        backend: str | Backend | None = None,
-        labels: Sequence[str] = (),
-        message: str | None = None,
-        dry_run: bool = False,
-        timeout: float | None = None,
-    ) -> Pushed:
+    def push(self, prompt: Prompt, **options: Unpack[PushOptions]) -> Pushed:
         """Put a prompt into a backend: a new version, unless its content is there; no label moves but ``labels``.
 
         Content is there if the newest version has it, or the version that the prompt's own number names.
         Raises the errors of ``get_prompt``, and ``ConfigurationError`` for what the backend can't hold.
         """
-        return _wait(self._push(prompt, backend, labels, message, dry_run=dry_run, timeout=timeout))
+        return _wait(self._push(prompt, **options))
 
-    async def apush(
-        self,
-        prompt: Prompt,
-        *,
-        backend: str | Backend | None = None,
-        labels: Sequence[str] = (),
-        message: str | None = None,
-        dry_run: bool = False,
-        timeout: float | None = None,
-    ) -> Pushed:
+    async def apush(self, prompt: Prompt, **options: Unpack[PushOptions]) -> Pushed:
         """``push`` without blocking the loop."""
-        return await _await(self._push(prompt, backend, labels, message, dry_run=dry_run, timeout=timeout))
+        return await _await(self._push(prompt, **options))
 
     def _listing(self, backend: str | Backend | None, timeout: float | None) -> "_Work[list[PromptSummary]]":
         opened = self._open(backend)
         return self._begin(opened, f"{opened.name} prompts", timeout, lambda http: list(opened.list(http)))
 
     def _history(
-        self, prompt_id: str, backend: str | Backend | None, limit: int | None, timeout: float | None
+        self,
+        prompt_id: str,
+        *,
+        backend: str | Backend | None = None,
+        limit: int | None = None,
+        timeout: float | None = None,
     ) -> "_Work[list[PromptVersion]]":
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             raise ConfigurationError(f"limit is a whole number of at least 1, not {limit!r}")
@@ -112,12 +103,12 @@ class Catalog:
     def _push(
         self,
         prompt: Prompt,
-        backend: str | Backend | None,
-        labels: Sequence[str],
-        message: str | None,
         *,
-        dry_run: bool,
-        timeout: float | None,
+        backend: str | Backend | None = None,
+        labels: Sequence[str] = (),
+        message: str | None = None,
+        dry_run: bool = False,
+        timeout: float | None = None,
     ) -> "_Work[Pushed]":
         opened = self._open(backend)
         moved = check_labels(labels, opened.name)

@@ -7,8 +7,8 @@ from typing import Any
 MASK = "*****"
 
 _SECRET = re.compile(
-    r"(?i)(api|access|private|public|secret|master|auth)[_-]?key\b|secret|passw|credential|authorization|bearer|"
-    r"(?<![a-z])(auth|access|api|bearer|refresh|session|id)[_-]?token\b|\btoken\b|cookie"
+    r"(?i)secret|passw|credential|authorization|bearer|cookie|^key$|token(?![a-z])|"
+    r"(api|access|private|public|master|auth|account|subscription)[ _-]?key(?![a-z])"
 )
 
 

@@ -1,13 +1,20 @@
 """``pull`` and ``push``: between a backend and a folder."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from promptwire import Resolver
+from promptwire import Prompt, PromptRef, PromptSummary, Resolver
+from promptwire.backends import BUILT_IN, known_backends
 from promptwire.backends.files import FilesBackend
+from promptwire.backends.http import Http
+from promptwire.backends.memory import MemoryBackend
 from promptwire.cli import exits
 from promptwire.testing import Answer, FakeHumanloop, FakeLangfuse
 
@@ -60,6 +67,7 @@ def test_pull_of_all_versions_reads_back_as_the_backend_would_answer(
         (["support/reply@1"], ["support/reply@1.yaml"]),
         (["support/reply", "--label", "latest"], ["support/reply@2.yaml"]),
         (["supp*", "--all"], ["support/reply.yaml", "support/reply@1.yaml"]),
+        (["supp*@1", "per*@staging"], ["persona@1.yaml", "support/reply@1.yaml"]),
         (["--label", "staging"], ["persona@1.yaml"]),
         (["langfuse:persona@staging", "support/reply"], ["persona@1.yaml", "support/reply.yaml"]),
     ],
@@ -240,3 +248,49 @@ def test_a_plain_jinja_file_becomes_mustache(run: Any, project: FakeLangfuse, fo
     assert rows(run(*push))[0][3] == "created"
     assert rows(run(*push))[0][3] == "unchanged"
     assert run("render", "langfuse:mine", "--var", "name=Ann").stdout == "Hello Ann\n"
+
+
+def test_versions_without_numbers_and_without_a_history(
+    run: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third party's backend, which has but what every backend has."""
+
+    class Theirs(MemoryBackend):
+        name = "theirs"
+        history = property()
+
+        def fetch(self, ref: PromptRef, http: Http) -> Prompt:
+            return Prompt(ref.id, text=f"text {ref.version}", version=ref.version or "b", backend="theirs")
+
+        def list(self, http: Http) -> list[PromptSummary]:
+            return [PromptSummary("x", ("b", "a"))]
+
+    monkeypatch.setitem(BUILT_IN, "theirs", f"{__name__}:Theirs")
+    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(Theirs=Theirs))
+    known_backends.cache_clear()
+    try:
+        assert names_of(run("pull", "-b", "theirs", "--dir", "copy", "--all")) == ["x.yaml", "x@2.yaml"]
+    finally:
+        known_backends.cache_clear()
+
+
+def test_a_history_that_fails_is_an_error(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeHumanloop() as server:
+        for key, value in server.env.items():
+            monkeypatch.setenv(key, value)
+        server.publish("a", "one")
+        server.publish("a", "two", environments=["production"])
+        pull = ("pull", "-b", "humanloop", "--dir", "copy", "a", "--version", "prv_1", "--label", "production")
+        assert names_of(run(*pull)) == ["a@1.yaml", "a@2.yaml"]
+        server.fail(403, match="/versions")
+        assert "refused the credentials" in run(*pull, code=exits.AUTH).stderr
+
+
+def test_an_interrupt_waits_for_no_server(project: FakeLangfuse) -> None:
+    command = [sys.executable, "-m", "promptwire", "pull", "persona@staging", *LANGFUSE, "--timeout", "600"]
+    with project.hang() as gate, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert gate.wait_for(timeout=60)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == exits.INTERRUPTED
+    assert told.decode().strip() == "promptwire: interrupted"

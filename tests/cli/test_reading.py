@@ -1,6 +1,7 @@
 """``list``, ``show`` and ``diff``: what is there."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ def test_history(run: Any, project: FakeLangfuse) -> None:
     assert (first[0], first[1], first[4]) == ("1", "", "first words")
     told = json.loads(run("show", "langfuse:support/reply", "--history", "--limit", "1", "--json").stdout)
     assert [row["version"] for row in told] == [2]
+    assert datetime.fromisoformat(told[0]["date"]).tzinfo is not None
     assert [row[0] for row in rows(run("show", "support/reply", "--history"))] == ["2", "1"]
 
 

@@ -102,6 +102,14 @@ def test_the_callers_model_message_and_parameters(run: Any, project: FakeLangfus
     assert (sent["temperature"], sent["stop"], len(sent["messages"])) == (0, ["a", "b"], 2)
 
 
+def test_a_backend_may_be_the_models_first_part(run: Any, project: FakeLangfuse, model: FakeOpenAI) -> None:
+    given = ["--var", "company=A", "--var", "question=Q"]
+    assert run("run", "support/reply@1", *given, "--model", "langfuse/gpt-4o").stdout == "[gpt-4o-mini] Q\n"
+    assert run("run", "support/reply@1", *given, "--model", "langfuse", "-b", "langfuse").stdout == "[gpt-4o-mini] Q\n"
+    refused = run("run", "files:support/reply", *given, "--model", "langfuse/gpt-4o", code=exits.USAGE)
+    assert "names another backend than the prompt's" in refused.stderr
+
+
 def test_a_dry_run_sends_nothing_and_shows_no_key(run: Any, model: FakeOpenAI) -> None:
     for extra in ([], ["--json"], ["--stream"]):
         done = run("run", "support/reply", *SUPPORT, "--dry-run", *extra)

@@ -38,7 +38,7 @@ def storable(prompt: Prompt) -> Prompt:
         if isinstance(message, Placeholder):
             if not _PLACEHOLDER.match(message.name):
                 raise ConfigurationError(f"{where}: langfuse's placeholders are named by letters, digits and _")
-        elif message.keys() != {"role", "content"} or not isinstance(message["content"], str):
+        elif set(message) != {"role", "content"} or not isinstance(message["content"], str):
             raise ConfigurationError(f"{where}: langfuse keeps of a message its role and a text, nothing else")
     if clashing := [name for name in prompt.placeholders if name in prompt.variables]:
         raise ConfigurationError(

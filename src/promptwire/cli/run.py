@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from promptwire.backends import known_backends
 from promptwire.cli.exits import OK
 from promptwire.cli.options import Reference, Session, reference, session, variables
 from promptwire.cli.output import complain, say, say_json
@@ -37,10 +38,9 @@ def command(
     metrics: bool,
 ) -> int:
     """Run a prompt on its model and print the answer."""
-    backend = session.backend_of(prompt)
     asked: dict[str, Any] = {
         **_params(param),
-        "model": f"{backend}/{model or ''}".rstrip("/"),
+        "model": _model(session, prompt, model),
         "prompt_id": prompt.ref.id,
         "prompt_label": prompt.ref.label,
         "prompt_version": prompt.ref.version,
@@ -56,6 +56,16 @@ def command(
     if metrics:
         click.echo(json.dumps(run.metrics(), ensure_ascii=False), err=True)
     return OK
+
+
+def _model(session: Session, prompt: Reference, model: str | None) -> str:
+    """``backend/[provider/]model``, as ``completion()`` takes it; a backend may be the model's own first part, too."""
+    first = (model or "").partition("/")[0]
+    if first in known_backends():
+        if (prompt.backend or session.backend or first) != first:
+            raise click.UsageError(f"--model {model} names another backend than the prompt's")
+        return str(model)
+    return f"{session.backend_of(prompt)}/{model or ''}".rstrip("/")
 
 
 def _show_request(asked: dict[str, Any], *, stream: bool, as_json: bool) -> None:

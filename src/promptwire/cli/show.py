@@ -1,5 +1,7 @@
 """``promptwire show``."""
 
+from datetime import datetime
+
 import click
 
 from promptwire.cli.options import Reference, Session, reference, session
@@ -37,9 +39,16 @@ def _history(session: Session, prompt: Reference, limit: int) -> None:
             version.version,
             version.labels,
             version.author,
-            version.created_at and version.created_at.astimezone().isoformat(" ", "minutes"),
+            _date(version.created_at, as_json=session.as_json),
             version.message,
         )
         for version in told
     ]
     say_table(("VERSION", "LABELS", "AUTHOR", "DATE", "MESSAGE"), rows, as_json=session.as_json)
+
+
+def _date(date: datetime | None, *, as_json: bool) -> str | None:
+    """In full for programs, to the minute and in local time for people."""
+    if date is None:
+        return None
+    return date.isoformat() if as_json else date.astimezone().isoformat(" ", "minutes")
