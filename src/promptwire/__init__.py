@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from promptwire.errors import BackendError as BackendError
     from promptwire.errors import BackendUnavailableError as BackendUnavailableError
     from promptwire.errors import ConfigurationError as ConfigurationError
+    from promptwire.errors import ContractError as ContractError
     from promptwire.errors import GatewayError as GatewayError
     from promptwire.errors import MissingVariablesError as MissingVariablesError
     from promptwire.errors import PromptConfigError as PromptConfigError
@@ -42,8 +43,9 @@ _HOMES = {
     "backends": ("Backend", "PromptSummary"),
     "default": ("aget_prompt", "aresolve", "get_prompt", "invalidate", "resolve"),
     "errors": (
-        "BackendAuthError", "BackendError", "BackendUnavailableError", "ConfigurationError", "GatewayError",
-        "MissingVariablesError", "PromptConfigError", "PromptNotFoundError", "PromptwireError", "TemplateError",
+        "BackendAuthError", "BackendError", "BackendUnavailableError", "ConfigurationError", "ContractError",
+        "GatewayError", "MissingVariablesError", "PromptConfigError", "PromptNotFoundError", "PromptwireError",
+        "TemplateError",
     ),
     "gateway.answers": ("Answer",),
     "gateway.completion": ("acompletion", "completion"),
@@ -62,6 +64,7 @@ __all__ = [
     "BackendError",
     "BackendUnavailableError",
     "ConfigurationError",
+    "ContractError",
     "GatewayError",
     "MissingVariablesError",
     "Placeholder",

@@ -23,7 +23,7 @@ class Slot:
 
     __slots__ = (
         "backend", "error", "etags", "fetched_at", "flight", "fresh_until", "outage", "prompt",
-        "ref", "retry_at", "source", "stamp", "used",
+        "ref", "retry_at", "source", "stamp", "stored", "used",
     )  # fmt: skip
 
     def __init__(self, backend: "Backend", ref: PromptRef) -> None:
@@ -37,6 +37,7 @@ class Slot:
         self.error: PromptwireError | None = None
         self.flight: Flight[Prompt] | None = None
         self.outage = False
+        self.stored: bool | None = None  # whether the prompt is a store's; None: no store was asked
 
     @property
     def where(self) -> str:
@@ -47,7 +48,7 @@ class Slot:
         """A good answer has come."""
         self.etags = etags
         self.error = None
-        self.outage = False
+        self.outage = self.stored = False
         self.fetched_at = now
         self.prompt = prompt
         self.fresh_until = now + ttl

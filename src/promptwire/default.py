@@ -8,7 +8,8 @@ from typing import Unpack
 from promptwire import log
 from promptwire.backends import Backend
 from promptwire.prompts import Prompt, RenderedPrompt
-from promptwire.resolver import FindOptions, ResolveOptions, Resolver
+from promptwire.resolver import Resolver
+from promptwire.search import FindOptions, ResolveOptions
 
 _lock = threading.Lock()
 _resolver: Resolver | None = None

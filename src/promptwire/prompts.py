@@ -202,9 +202,12 @@ class Prompt:
 
 
 class RenderedPrompt:
-    """A prompt with its variables filled in. ``items`` are its messages and the placeholders still open."""
+    """A prompt with its variables filled in. ``items`` are its messages and the placeholders still open.
 
-    __slots__ = ("is_open", "items", "missing", "prompt", "source")
+    ``label`` is the one that was asked for, chosen by its weight where several were given.
+    """
+
+    __slots__ = ("is_open", "items", "label", "missing", "prompt", "source")
 
     def __init__(
         self,
@@ -220,6 +223,7 @@ class RenderedPrompt:
         self.source = source
         self.missing = missing
         self.is_open = is_open
+        self.label: str | None = None
 
     @property
     def messages(self) -> list[dict[str, Any]]:
