@@ -168,8 +168,7 @@ class Fetcher:
         flight.take_off(self._timeout)
         stored = self._stored(slot, flight.deadline)
         if stored is not None and stored.fresh_for > 0:
-            self._keep(slot, flight, stored.prompt, {}, min(stored.fresh_for, self._ttl))
-            slot.stored = True
+            self._keep(slot, flight, stored.prompt, {}, ttl=min(stored.fresh_for, self._ttl), stored=True)
         elif instead is not None:
             flight.settle(instead)
         else:
@@ -201,15 +200,25 @@ class Fetcher:
     def _landed(self, slot: Slot, flight: Flight[Prompt], prompt: Prompt, etags: dict[str, str]) -> None:
         with self._lock:
             self._circuits.pop(slot.source, None)
-        self._keep(slot, flight, prompt, etags, self._ttl)
+        self._keep(slot, flight, prompt, etags, ttl=self._ttl)
         if slot.prompt is prompt:
             self.keeper.keep(slot, prompt, self._ttl, time.monotonic() + self._timeout)
 
-    def _keep(self, slot: Slot, flight: Flight[Prompt], prompt: Prompt, etags: dict[str, str], ttl: float) -> None:
+    def _keep(
+        self,
+        slot: Slot,
+        flight: Flight[Prompt],
+        prompt: Prompt,
+        etags: dict[str, str],
+        *,
+        ttl: float,
+        stored: bool = False,
+    ) -> None:
         now = time.monotonic()
         with self._lock:
             if slot.flight is flight:  # else the slot was invalidated: this answer may be older than that
                 slot.keep(prompt, etags, now, ttl if slot.backend.stamp is None else 0)
+                slot.stored = stored
                 slot.flight = None
         flight.settle(prompt)
 

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from promptwire.errors import ConfigurationError
@@ -68,7 +67,10 @@ class Store(Protocol):
 
 
 def open_store(given: Any, *, frozen: bool = False) -> Store | None:
-    """A store by name: a folder, or a lock file. ``None`` is what ``PROMPTWIRE_STORE`` says, ``False`` no store."""
+    """A store by name: a folder, or a lock file (``*.lock``).
+
+    ``None`` is what ``PROMPTWIRE_STORE`` says, ``False`` no store.
+    """
     if given is None:
         given = os.environ.get("PROMPTWIRE_STORE") or False
     if frozen and not (isinstance(given, str | os.PathLike) and is_lock(os.fspath(given))):
@@ -86,7 +88,7 @@ def open_store(given: Any, *, frozen: bool = False) -> Store | None:
 
 def is_lock(name: Any) -> bool:
     """Whether a store's name is a lock file's."""
-    return str(name).endswith(".lock") or Path(name).is_file()
+    return str(name).endswith(".lock")
 
 
 def _by_name(name: str, *, frozen: bool) -> Store:

@@ -117,13 +117,16 @@ def _read(path: Path) -> bytes:
         if error.errno in {errno.ELOOP, errno.ENXIO}:
             raise RecordError("it is a link or a socket") from error
         raise
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         told = os.fstat(descriptor)
         if not stat.S_ISREG(told.st_mode) or told.st_size > MAX_RECORD:
             raise RecordError("it is no file of a prompt's size")
         if hasattr(os, "geteuid") and (told.st_uid != os.geteuid() or told.st_mode & 0o022):
             raise RecordError("it belongs to another user, or others may write it")
-        return file.read(MAX_RECORD)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_RECORD)
+    finally:
+        os.close(descriptor)
 
 
 def _holds(path: Path, sealed: bytes) -> bool:

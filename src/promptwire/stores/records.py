@@ -54,7 +54,7 @@ def seal(key: StoreKey, prompt: Prompt) -> bytes:
     """A record under its authentication code, which covers its key too."""
     ref = key.ref
     asked = {"backend": key.backend, "id": ref.id, "version": ref.version, "label": ref.label}  # for human readers
-    body = json.dumps({"asked": asked, "prompt": to_record(prompt)}, sort_keys=True, allow_nan=False).encode()
+    body = json.dumps({"asked": asked, "prompt": to_record(prompt)}, allow_nan=False).encode()
     return _HEADER + _code(key, body) + b"\n" + body
 
 
