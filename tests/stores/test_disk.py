@@ -207,6 +207,13 @@ def _flip(path: Path, at: int) -> None:
     path.write_bytes(data)
 
 
+def _is_private(path: Path, size: int) -> bool:
+    if not path.is_file() or path.is_symlink():
+        return False
+    told = path.stat()
+    return told.st_size == size and stat.S_IMODE(told.st_mode) == 0o600
+
+
 def _in_place(path: Path, make: Callable[[Path], object]) -> None:
     aside = path.with_name("aside")
     path.rename(aside)
@@ -274,8 +281,7 @@ def test_the_next_good_answer_takes_the_place_of_what_was_tampered_with(
     ATTACKS[attack](path)
     aside = path.with_name("aside").read_bytes() if path.with_name("aside").exists() else None
     Resolver("langfuse", store=folder).get_prompt("greeting")
-    until(lambda: stat.S_ISREG(path.lstat().st_mode) and path.stat().st_size == len(good) and path.read_bytes() == good)
-    until(lambda: stat.S_IMODE(path.stat().st_mode) == 0o600)
+    until(lambda: _is_private(path, len(good)) and path.read_bytes() == good)
     assert aside in {None, good}, "what a link points to is not written through"
     langfuse.stop()
     assert later() == "store"
