@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptwire.backends import Backend
-from promptwire.errors import ConfigurationError
+from promptwire.errors import BackendUnavailableError, ConfigurationError
 from promptwire.prompts import Prompt, PromptRef
 from promptwire.stores.records import RecordError, from_record, to_record
 
@@ -45,17 +45,17 @@ def take_lock(
     """The prompts as their backend serves them, in the file's order. Raises the error of the first that fails."""
     opened = resolver.open_backend(backend)
     asked = list(dict.fromkeys(_asked(opened, ref) for ref in refs))
-
-    def ask(ref: PromptRef) -> Locked:
-        found, source = resolver.find(ref.id, backend=opened, version=ref.version, label=ref.label)
-        if source in {"stale", "store"}:
-            raise ConfigurationError(
-                f"{found.where}: its backend doesn't answer, and a lock is taken from what it says"
-            )
-        return Locked(opened.name, ref, found)
-
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        return _ordered(pool.map(ask, asked))
+        found = pool.map(lambda ref: ask_backend(resolver, opened, ref), asked)
+        return _ordered(Locked(opened.name, ref, prompt) for ref, prompt in zip(asked, found, strict=True))
+
+
+def ask_backend(resolver: "Resolver", backend: Backend, ref: PromptRef) -> Prompt:
+    """What the backend says. Raises an error where something else would answer in its place."""
+    found, source = resolver.find(ref.id, backend=backend, version=ref.version, label=ref.label)
+    if source not in {"fresh", "cached"}:
+        raise BackendUnavailableError(f"{found.where}: its backend doesn't answer, and a {source} one won't do")
+    return found
 
 
 def dump_lock(entries: Iterable[Locked]) -> str:
@@ -63,7 +63,12 @@ def dump_lock(entries: Iterable[Locked]) -> str:
     lines = [json.dumps(_record(entry), indent=2, ensure_ascii=False) for entry in _ordered(entries)]
     body = ",\n".join(lines)
     text = f'{{\n"promptwire_lock": {FORMAT},\n"prompts": [\n{body}\n]\n}}\n'
-    return _UNUSUAL.sub(_escaped, text)
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """The text, with what a terminal or a reviewer's eye could be misled by as JSON's escapes."""
+    return _UNUSUAL.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 
 def write_lock(path: str | os.PathLike[str], entries: Iterable[Locked]) -> None:
@@ -99,6 +104,7 @@ def record_of(prompt: Prompt) -> dict[str, Any]:
     named = {"variables": list(prompt.variables), "placeholders": list(prompt.placeholders)}
     known = {name: value for name, value in {**told, **named}.items() if value}
     record = to_record(prompt)
+    record.pop("labels", None)  # publishing another version moves them
     if "text" in record:
         record["text"] = _lines(record["text"])
     for message in record.get("messages", ()):
@@ -170,7 +176,3 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(built) < len(pairs):
         raise RecordError("an object has a key twice")
     return built
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]

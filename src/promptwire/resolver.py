@@ -1,5 +1,6 @@
 """The single path from a prompt id to a prompt: memory, then the backend, then what is left when it fails."""
 
+import math
 import os
 import time
 from collections.abc import Hashable, Mapping, Sequence
@@ -57,13 +58,14 @@ class Resolver:
             "missing": missing, "timeout": timeout, "max_entries": max_entries, "store": store, "frozen": frozen,
             "contracts": contracts,
         }  # fmt: skip
-        self._freshness = (as_seconds("cache_ttl", cache_ttl), as_seconds("max_stale", max_stale))
+        ttl = math.inf if frozen else as_seconds("cache_ttl", cache_ttl)
+        self._freshness = (ttl, as_seconds("max_stale", max_stale))
         self.missing = missing
         self._timeout = as_seconds("timeout", timeout, MAX_TIMEOUT)
         self._cache = PromptCache(max_entries)
         self._keeper = Keeper(store, frozen=frozen)
         self._fetcher = Fetcher(
-            cache_ttl=cache_ttl, timeout=timeout, keeper=self._keeper, contracts=Contracts(contracts)
+            cache_ttl=ttl, timeout=timeout, keeper=self._keeper, contracts=Contracts(contracts)
         )
         self._backends = Backends(backend, self._keeper)
         # What callers typed, to its slot: spares the cached path the building of a key.
