@@ -113,10 +113,23 @@ def test_each_version_held_back_is_told_of_once_and_a_good_one_takes_over(
 
 
 def test_a_version_held_back_is_not_asked_for_more_often_than_any_other(
+    door: Door, langfuse: FakeLangfuse, clock: Clock, until: Until
+) -> None:
+    resolver = Resolver("langfuse", max_stale=0, contracts={"greeting": ("name",)})
+    door.find(resolver, "greeting")
+    langfuse.publish("greeting", "{{name}} {{city}}")
+    for ahead, requests in ((61, 2), (30, 2), (29, 2)):
+        clock.ahead += ahead
+        assert (door.source(resolver, "greeting"), langfuse.count) == ("stale", requests)
+    clock.ahead += 2
+    until(lambda: door.source(resolver, "greeting") == "stale" and langfuse.count == 3)
+
+
+def test_without_a_last_good_version_it_is_asked_for_again_soon(
     door: Door, langfuse: FakeLangfuse, clock: Clock
 ) -> None:
     resolver = Resolver("langfuse", contracts={"greeting": ()})
-    for ahead, requests in ((0, 1), (30, 1), (29, 1), (2, 2), (59, 2)):
+    for ahead, requests in ((0, 1), (4, 1), (2, 2)):
         clock.ahead += ahead
         with pytest.raises(ContractError):
             door.find(resolver, "greeting")

@@ -21,7 +21,8 @@ from promptwire.stubs import make_stubs
 
 HOSTILE = (
     "support/reply", "support-reply", "support reply", "3d", "class", "None", "true", "object", "Any", "CONTRACTS",
-    "PromptId", "Type d Dict", "会话", "\u017fupport/reply", "ﬁne", "é", "e\u0301", "💥", "'''", '"""', "\\", "{x}", "%s",
+    "PromptId", "Type d Dict", "会话", "\u017fupport/reply", "ﬁne", "é", "e\u0301", "💥", "'''",
+    '"""', "\\", "{x}", "%s",
     "a'b", 'a"b', "#x", "__import__('os').system('x')", "x\u2028y", "\u202ex", "..x", "x" * 300, "_", "-", "ªbject",
 )  # fmt: skip
 

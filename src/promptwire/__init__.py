@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from promptwire.errors import PromptNotFoundError as PromptNotFoundError
     from promptwire.errors import PromptwireError as PromptwireError
     from promptwire.errors import TemplateError as TemplateError
+    from promptwire.events import Event as Event
     from promptwire.gateway.answers import Answer as Answer
     from promptwire.gateway.completion import acompletion as acompletion
     from promptwire.gateway.completion import completion as completion
@@ -47,6 +48,7 @@ _HOMES = {
         "GatewayError", "MissingVariablesError", "PromptConfigError", "PromptNotFoundError", "PromptwireError",
         "TemplateError",
     ),
+    "events": ("Event",),
     "gateway.answers": ("Answer",),
     "gateway.completion": ("acompletion", "completion"),
     "log": ("set_verbose",),
@@ -65,6 +67,7 @@ __all__ = [
     "BackendUnavailableError",
     "ConfigurationError",
     "ContractError",
+    "Event",
     "GatewayError",
     "MissingVariablesError",
     "Placeholder",

@@ -57,8 +57,8 @@ def _fields(given: Any) -> Sequence[str] | None:
     """Of a pydantic model, a ``TypedDict`` or a dataclass."""
     if isinstance(fields := getattr(given, "model_fields", None), Mapping):
         return tuple(fields)
-    if callable(schema := getattr(given, "model_json_schema", None)):
-        return tuple(schema().get("properties", ()))
+    if hasattr(given, "model_json_schema"):
+        return tuple(given.model_json_schema().get("properties", ()))
     if hasattr(given, "__required_keys__"):
         return (*given.__required_keys__, *given.__optional_keys__)
     fields = getattr(given, "__dataclass_fields__", None)

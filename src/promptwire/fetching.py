@@ -15,7 +15,14 @@ from promptwire.backends import Backend, PromptSummary
 from promptwire.backends.http import Http, NotModifiedError
 from promptwire.cache import NEVER, Slot
 from promptwire.contracts import Contracts
-from promptwire.errors import BackendUnavailableError, ContractError, PromptNotFoundError, PromptwireError
+from promptwire.errors import (
+    BackendUnavailableError,
+    PromptConfigError,
+    PromptNotFoundError,
+    PromptwireError,
+    TemplateError,
+)
+from promptwire.events import Teller
 from promptwire.prompts import Prompt
 from promptwire.stores import Stored
 from promptwire.stores.keeper import Keeper
@@ -26,6 +33,9 @@ T = TypeVar("T")
 OPEN_SECONDS = 10.0
 NEGATIVE_SECONDS = 5.0
 MAX_CIRCUITS = 1000
+
+HELD_BACK = (PromptConfigError, TemplateError)
+"""The backend is well, but this version of the prompt can't be used."""
 
 
 class Flight(Generic[T]):
@@ -89,10 +99,13 @@ class Flight(Generic[T]):
 class Fetcher:
     """Runs backends' fetches on daemon threads, and remembers what failed and until when that is believed."""
 
-    def __init__(self, *, cache_ttl: float, timeout: float, keeper: Keeper, contracts: Contracts) -> None:
+    def __init__(
+        self, keeper: Keeper, contracts: Contracts, teller: Teller, *, cache_ttl: float, timeout: float
+    ) -> None:
         self._ttl = cache_ttl
         self._timeout = timeout
         self.keeper = keeper
+        self.teller = teller
         self._contracts = contracts
         self._workers = Workers()
         self._circuits: dict[Hashable, tuple[float, PromptwireError]] = {}
@@ -215,20 +228,26 @@ class Fetcher:
         stored: bool = False,
     ) -> None:
         now = time.monotonic()
+        before = slot.prompt
         with self._lock:
             if slot.flight is flight:  # else the slot was invalidated: this answer may be older than that
                 slot.keep(prompt, etags, now, ttl if slot.backend.stamp is None else 0)
                 slot.stored = stored
                 slot.flight = None
         flight.settle(prompt)
+        if before is not None and (before.version, before.content_hash) != (prompt.version, prompt.content_hash):
+            self.teller.tell("refreshed", slot, prompt)
 
     def _failed(self, slot: Slot, flight: Flight[Prompt], error: PromptwireError) -> None:
         now = time.monotonic()
         with self._lock:
             counts = slot.flight is flight and flight.under_way
+            is_new = counts and str(slot.error) != str(error)
             if counts:
                 self._remember(slot, error, now)
         flight.settle(error)
+        if is_new and isinstance(error, HELD_BACK):
+            self.teller.tell("held_back", slot, slot.prompt, error)
         if counts and isinstance(error, PromptNotFoundError):
             self.keeper.drop(slot, now + self._timeout)
 
@@ -243,7 +262,7 @@ class Fetcher:
         if isinstance(error, PromptNotFoundError):
             slot.prompt = None
         believed = min(NEGATIVE_SECONDS, self._ttl)
-        if isinstance(error, ContractError):
+        if isinstance(error, HELD_BACK) and slot.prompt is not None:
             believed = self._ttl  # the backend answered: the next version is due when any other would be
             slot.outage = slot.outage and str(slot.error) == str(error)  # each version held back is told of
         if isinstance(error, BackendUnavailableError):

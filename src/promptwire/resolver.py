@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from typing import Any, Literal, Unpack
 
@@ -13,13 +13,14 @@ from promptwire.backends import Backend, PromptSummary, backend_prefix
 from promptwire.backends.opened import Backends
 from promptwire.cache import PromptCache, Slot
 from promptwire.contracts import Contracts
-from promptwire.errors import BackendUnavailableError, ConfigurationError, PromptwireError
+from promptwire.errors import ConfigurationError
+from promptwire.events import OnEvent, Teller
 from promptwire.fetching import Fetcher
 from promptwire.messages import close_slots
 from promptwire.params import merge_variables
 from promptwire.prompts import Prompt, PromptRef, RenderedPrompt, check_missing
 from promptwire.rollout import Label, choose_label
-from promptwire.search import MAX_TIMEOUT, Fallback, FindOptions, Found, Search, as_seconds
+from promptwire.search import MAX_TIMEOUT, Fallback, FindOptions, Found, Listing, Search, as_seconds
 from promptwire.stores import Store
 from promptwire.stores.keeper import Keeper
 
@@ -34,7 +35,8 @@ class Resolver:
     ``store`` keeps the last good prompts for the next process whose backend is down: a folder, or a lock file
     (``prompts.lock``); by default what ``PROMPTWIRE_STORE`` says, and ``False`` is none. With ``frozen`` the lock
     alone is asked. ``contracts`` declares per prompt id what the application gives, as names or as a class with those
-    fields: a version that needs more is held back.
+    fields: a version that needs more is held back. ``on_event`` is called with an ``Event`` of each answer, refresh and
+    version held back, and must be quick; it is not pickled.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Resolver:
         store: str | os.PathLike[str] | Store | Literal[False] | None = None,
         frozen: bool = False,
         contracts: Mapping[str, Any] | None = None,
+        on_event: OnEvent | None = None,
     ) -> None:
         check_missing(missing)
         if not isinstance(max_entries, int) or max_entries < 1:
@@ -64,12 +67,12 @@ class Resolver:
         self._timeout = as_seconds("timeout", timeout, MAX_TIMEOUT)
         self._cache = PromptCache(max_entries)
         self._keeper = Keeper(store, frozen=frozen)
-        self._fetcher = Fetcher(
-            cache_ttl=ttl, timeout=timeout, keeper=self._keeper, contracts=Contracts(contracts)
-        )
+        told = (self._keeper, Contracts(contracts), Teller(on_event))
+        self._fetcher = Fetcher(*told, cache_ttl=ttl, timeout=timeout)
         self._backends = Backends(backend, self._keeper)
         # What callers typed, to its slot: spares the cached path the building of a key.
         self._typed: dict[tuple[object, ...], Slot] = {}
+        self._is_open = False
         self._max_typed = 4 * max_entries
         self._noted: set[Hashable] = set()
 
@@ -187,21 +190,17 @@ class Resolver:
         self, *, backend: str | Backend | None = None, timeout: float | None = None
     ) -> list[PromptSummary]:
         """What prompts there are, ordered by id; asks the backend each time. Raises the errors of ``get_prompt``."""
-        opened = self.open_backend(backend)
-        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
-        flight = self._fetcher.listing(opened, deadline)
-        flight.wait(deadline)
-        return _listed(flight.outcome, opened)
+        listing = self._listing(backend, timeout)
+        listing.flight.wait(listing.deadline)
+        return listing.end()
 
     async def alist_prompts(
         self, *, backend: str | Backend | None = None, timeout: float | None = None
     ) -> list[PromptSummary]:
         """``list_prompts`` without blocking the loop."""
-        opened = self.open_backend(backend)
-        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
-        flight = self._fetcher.listing(opened, deadline)
-        await flight.await_(deadline)
-        return _listed(flight.outcome, opened)
+        listing = self._listing(backend, timeout)
+        await listing.flight.await_(listing.deadline)
+        return listing.end()
 
     def invalidate(self, prompt_id: str | None = None, *, backend: str | Backend | None = None) -> int:
         """Have the next call fetch anew: one prompt, a backend's, or all; answers how many were cached.
@@ -238,15 +237,18 @@ class Resolver:
         return prompt, "cached"
 
     def _search(self, slot: Slot, fallback: Fallback, timeout: float | None) -> Search:
-        seconds = self._timeout if timeout is None else as_seconds("timeout", timeout, MAX_TIMEOUT)
-        return Search(self._fetcher, slot, self._freshness, fallback, seconds)
+        return Search(self._fetcher, slot, self._freshness, fallback, self._seconds(timeout))
+
+    def _listing(self, backend: str | Backend | None, timeout: float | None) -> Listing:
+        return Listing(self._fetcher, self.open_backend(backend), self._seconds(timeout))
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self._timeout if timeout is None else as_seconds("timeout", timeout, MAX_TIMEOUT)
 
     def _slot(
         self, prompt_id: str, backend: str | Backend | None, label: str | None, version: int | str | None
     ) -> Slot:
         typed = (prompt_id, backend, label, version, version.__class__)  # True is no version, though it equals 1
-        if not self._typed:
-            log.configure_from_environment()
         if isinstance(prompt_id, str) and (prefix := backend_prefix(prompt_id)):
             backend, prompt_id = prefix, prompt_id[len(prefix) + 1 :]
         opened = self.open_backend(backend)
@@ -255,8 +257,9 @@ class Resolver:
         slot = self._cache.slot(opened, PromptRef(prompt_id, version, label), time.monotonic())
         if len(self._typed) >= self._max_typed:
             self._typed.clear()
-        with suppress(TypeError):  # a backend that can't be hashed
-            self._typed[typed] = slot
+        if not self._fetcher.teller:  # else each answer is told of, which the quick path doesn't
+            with suppress(TypeError):  # a backend that can't be hashed
+                self._typed[typed] = slot
         return slot
 
     def open_backend(self, backend: str | Backend | None = None, **options: object) -> Backend:
@@ -264,7 +267,10 @@ class Resolver:
 
         Each is opened once, so that calls with equal keys share one identity.
         """
-        self._keeper.open()
+        if not self._is_open:
+            log.configure_from_environment()
+            self._keeper.open()
+            self._is_open = True
         return self._backends.open(backend, **options) if isinstance(backend, str) else self._backends.get(backend)
 
     def _render(
@@ -279,14 +285,6 @@ class Resolver:
         if rendered.is_open:
             close_slots(rendered.items, prompt.where, keep=rendered.missing == "keep")
         return rendered
-
-
-def _listed(outcome: Sequence[PromptSummary] | PromptwireError | None, backend: Backend) -> list[PromptSummary]:
-    if outcome is None:
-        raise BackendUnavailableError(f"{backend.name} prompts: no answer in time", retryable=True)
-    if isinstance(outcome, PromptwireError):
-        raise outcome.again()
-    return list(outcome)
 
 
 def _rebuild(options: dict[str, Any]) -> Resolver:

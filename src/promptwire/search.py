@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, TypedDict
 
 from promptwire import log
-from promptwire.backends import Backend
+from promptwire.backends import Backend, PromptSummary
 from promptwire.cache import NEVER, Slot
-from promptwire.errors import BackendError, ConfigurationError, PromptwireError
+from promptwire.errors import BackendError, BackendUnavailableError, ConfigurationError, PromptwireError
 from promptwire.fetching import Fetcher, Flight
 from promptwire.messages import parse_messages
 from promptwire.prompts import Prompt, Source
@@ -56,6 +56,7 @@ class Search:
         self, fetcher: Fetcher, slot: Slot, freshness: tuple[float, float], fallback: Fallback, seconds: float
     ) -> None:
         self._fetcher = fetcher
+        self._reason: PromptwireError | None = None
         self._slot = slot
         self._ttl, self._max_stale = freshness
         self._fallback = fallback
@@ -89,8 +90,14 @@ class Search:
 
     def end(self) -> Found:
         """The answer, after the wait."""
-        if self._found is not None:
-            return self._found
+        found = self._found or self._landed()
+        if self._fetcher.teller:
+            prompt, source = found
+            kind = "resolved" if source in {"fresh", "cached"} else source
+            self._fetcher.teller.tell(kind, self._slot, prompt, self._reason)  # type: ignore[arg-type]
+        return found
+
+    def _landed(self) -> Found:
         flight = self._flight
         assert flight is not None  # noqa: S101 - begin() left one or the other
         outcome = flight.outcome
@@ -128,7 +135,7 @@ class Search:
         return found
 
     def _in_hand(self, error: PromptwireError) -> Found | None:
-        slot = self._slot
+        slot, self._reason = self._slot, error
         prompt, source = slot.prompt, "store" if slot.stored else "stale"
         if prompt is None and self._fallback is not None:
             prompt, source = _as_prompt(self._fallback, slot), "fallback"
@@ -136,6 +143,24 @@ class Search:
             slot.outage = True
             log.logger.warning("answering with a %s prompt: %s", _KINDS.get(source, source), error)
         return None if prompt is None else (prompt, source)  # type: ignore[return-value]
+
+
+class Listing:
+    """One call's wait for a backend's listing, which is not cached."""
+
+    def __init__(self, fetcher: Fetcher, backend: Backend, seconds: float) -> None:
+        self._name = backend.name
+        self.deadline = time.monotonic() + seconds
+        self.flight = fetcher.listing(backend, self.deadline)
+
+    def end(self) -> list[PromptSummary]:
+        """The answer, after the wait."""
+        outcome = self.flight.outcome
+        if outcome is None:
+            raise BackendUnavailableError(f"{self._name} prompts: no answer in time", retryable=True)
+        if isinstance(outcome, PromptwireError):
+            raise outcome.again()
+        return list(outcome)
 
 
 def _as_prompt(fallback: Fallback, slot: Slot) -> Prompt:

@@ -51,7 +51,7 @@ def _class(name: str, fields: dict[str, str]) -> str:
 
 def _class_names(prompt_ids: Iterable[str]) -> dict[str, str]:
     """A class name of its own for each id; ids are data, and may hold anything."""
-    taken = set(_RESERVED)
+    taken: set[str] = set(_RESERVED)
     names: dict[str, str] = {}
     for prompt_id in prompt_ids:
         wanted = name = _camel(prompt_id)

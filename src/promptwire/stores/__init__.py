@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from promptwire.errors import ConfigurationError
 from promptwire.prompts import Prompt, PromptRef
@@ -82,8 +82,7 @@ def open_store(given: Any, *, frozen: bool = False) -> Store | None:
     lacking = [name for name in ("shared", "get", "put", "drop") if not hasattr(given, name)]
     if lacking or isinstance(given, type):
         raise ConfigurationError(f"store is a folder, a lock file or a Store, not {type(given).__name__}")
-    store: Store = given
-    return store
+    return cast("Store", given)
 
 
 def is_lock(name: Any) -> bool:

@@ -19,14 +19,11 @@ class Keeper:
         self._given = given
         self.frozen = frozen
         self._store: Store | None = None
-        self._is_open = False
         self._failing: set[str] = set()
 
     def open(self) -> None:
         """Read the environment, at a resolver's first use. Raises ``ConfigurationError``."""
-        if not self._is_open:
-            self._store = open_store(self._given, frozen=self.frozen)
-            self._is_open = True
+        self._store = open_store(self._given, frozen=self.frozen)
 
     def stand_in(self, name: str, default_label: str | None) -> Backend:
         """What a frozen lock says in place of a backend."""
