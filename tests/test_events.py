@@ -57,6 +57,7 @@ def test_a_stored_prompt_and_a_refresh_are_told_of(
     langfuse.publish("greeting", "Good day {{name}}")
     clock.ahead += 11
     until(lambda: door.source(resolver, "greeting") == "cached")
+    until(lambda: "refreshed" in kinds(events))
     refreshed = [event for event in events if event.kind == "refreshed"]
     assert [(event.version, event.label, event.reason) for event in refreshed] == [(2, "production", None)]
 
@@ -82,25 +83,34 @@ def test_a_refresh_that_brings_nothing_new_is_none(
     ],
 )
 def test_a_version_held_back_is_told_of_once_with_the_one_that_serves(
-    text: str, config: dict[str, object], reason: str, door: Door, *, langfuse: FakeLangfuse, clock: Clock
+    text: str,
+    config: dict[str, object],
+    reason: str,
+    door: Door,
+    *,
+    langfuse: FakeLangfuse,
+    until: Until,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     events: list[Event] = []
-    resolver = Resolver("langfuse", max_stale=0, contracts={"greeting": ("name",)}, on_event=events.append)
+    resolver = Resolver("langfuse", cache_ttl=0, contracts={"greeting": ("name",)}, on_event=events.append)
     good = door.find(resolver, "greeting")[0]
     langfuse.publish("greeting", text, config=config)
-    for _ in range(3):
-        clock.ahead += 61
-        assert door.source(resolver, "greeting") == "stale"
+    with caplog.at_level(logging.WARNING):
+        assert [door.source(resolver, "greeting") for _ in range(4)] == ["stale"] * 4
+    assert len(caplog.records) == 1
+    until(lambda: "held_back" in kinds(events))
     (held,) = [event for event in events if event.kind == "held_back"]
     assert (held.version, held.content_hash) == (1, good.content_hash)
     assert reason in str(held.reason)
 
 
-def test_a_version_held_back_without_another_is_told_of_too(door: Door, langfuse: FakeLangfuse) -> None:
+def test_a_version_held_back_without_another_is_told_of_too(door: Door, langfuse: FakeLangfuse, until: Until) -> None:
     events: list[Event] = []
     resolver = Resolver("langfuse", contracts={"greeting": ()}, on_event=events.append)
     assert door.source(resolver, "greeting", fallback="Hi") == "fallback"
-    assert [(event.kind, event.version) for event in events] == [("held_back", None), ("fallback", None)]
+    until(lambda: len(events) == 2)
+    assert {(event.kind, event.version) for event in events} == {("held_back", None), ("fallback", None)}
 
 
 def test_a_hook_that_fails_fails_no_call_and_is_told_of_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import pickle
@@ -118,7 +119,9 @@ def test_the_file_is_as_documented() -> None:
 ]
 }
 """
-    assert dump_lock([ENTRY]) == expected.replace("HASH", PROMPT.content_hash)
+    text = dump_lock([ENTRY])
+    assert text == expected.replace("HASH", PROMPT.content_hash)
+    assert parse_lock(text) == (Locked("langfuse", ENTRY.ref, dataclasses.replace(PROMPT, labels=())),)
 
 
 def _locked(prompt_id: str, version: int, text: str, note: str) -> Locked:

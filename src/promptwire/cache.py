@@ -22,7 +22,7 @@ class Slot:
     """
 
     __slots__ = (
-        "backend", "error", "etags", "fetched_at", "flight", "fresh_until", "outage", "prompt",
+        "backend", "error", "etags", "fetched_at", "flight", "fresh_until", "held_back", "outage", "prompt",
         "ref", "retry_at", "source", "stamp", "stored", "used",
     )  # fmt: skip
 
@@ -37,6 +37,7 @@ class Slot:
         self.error: PromptwireError | None = None
         self.flight: Flight[Prompt] | None = None
         self.outage = False
+        self.held_back: str | None = None  # why the newest version isn't the one that serves
         self.stored: bool | None = None  # whether the prompt is a store's; None: no store was asked
 
     @property
@@ -47,7 +48,7 @@ class Slot:
     def keep(self, prompt: Prompt, etags: dict[str, str], now: float, ttl: float) -> None:
         """A good answer has come."""
         self.etags = etags
-        self.error = None
+        self.error = self.held_back = None
         self.outage = self.stored = False
         self.fetched_at = now
         self.prompt = prompt

@@ -192,8 +192,9 @@ class Fetcher:
         found = self.keeper.look(slot, deadline)
         if found is not None and self._contracts.refusal(slot.backend.name, slot.ref.id, found.prompt):
             found = None
-        if slot.prompt is None:
-            slot.prompt, slot.stored = (found.prompt, True) if found else (None, False)
+        with self._lock:
+            if slot.prompt is None:
+                slot.prompt, slot.stored = (found.prompt, True) if found else (None, False)
         return found
 
     def _ask(self, slot: Slot, flight: Flight[Prompt]) -> None:
@@ -228,25 +229,25 @@ class Fetcher:
         stored: bool = False,
     ) -> None:
         now = time.monotonic()
-        before = slot.prompt
         with self._lock:
+            before = slot.prompt
             if slot.flight is flight:  # else the slot was invalidated: this answer may be older than that
                 slot.keep(prompt, etags, now, ttl if slot.backend.stamp is None else 0)
                 slot.stored = stored
                 slot.flight = None
         flight.settle(prompt)
-        if before is not None and (before.version, before.content_hash) != (prompt.version, prompt.content_hash):
+        if before is not None and before != prompt and slot.prompt is prompt:
             self.teller.tell("refreshed", slot, prompt)
 
     def _failed(self, slot: Slot, flight: Flight[Prompt], error: PromptwireError) -> None:
         now = time.monotonic()
         with self._lock:
             counts = slot.flight is flight and flight.under_way
-            is_new = counts and str(slot.error) != str(error)
+            known = slot.held_back
             if counts:
                 self._remember(slot, error, now)
         flight.settle(error)
-        if is_new and isinstance(error, HELD_BACK):
+        if slot.held_back != known:
             self.teller.tell("held_back", slot, slot.prompt, error)
         if counts and isinstance(error, PromptNotFoundError):
             self.keeper.drop(slot, now + self._timeout)
@@ -262,9 +263,11 @@ class Fetcher:
         if isinstance(error, PromptNotFoundError):
             slot.prompt = None
         believed = min(NEGATIVE_SECONDS, self._ttl)
-        if isinstance(error, HELD_BACK) and slot.prompt is not None:
-            believed = self._ttl  # the backend answered: the next version is due when any other would be
-            slot.outage = slot.outage and str(slot.error) == str(error)  # each version held back is told of
+        if isinstance(error, HELD_BACK):
+            slot.outage = slot.outage and slot.held_back == str(error)  # each version held back is told of
+            slot.held_back = str(error)
+            if slot.prompt is not None:
+                believed = self._ttl  # the backend answered: the next version is due when any other would be
         if isinstance(error, BackendUnavailableError):
             believed = OPEN_SECONDS if error.retry_after is None else error.retry_after
         slot.error, slot.retry_at = (error, now + believed) if believed > 0 else (None, now)

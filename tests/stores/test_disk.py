@@ -178,9 +178,6 @@ def test_what_a_crash_left_unfinished_is_removed_after_an_hour_and_nothing_else_
 
 def test_what_is_too_large_or_no_json_is_not_written(folder: Path) -> None:
     store = DiskStore(folder)
-    nested: list[Any] = []
-    for _ in range(100_000):
-        nested = [nested]
     for config in ({"x": object()}, {"x": float("inf")}, {"x": "é" * 4_000_000}):
         with pytest.raises(RecordError):
             store.put(KEY, Prompt("p", text="x", config=config), 60, 0)
@@ -269,6 +266,20 @@ def test_a_file_that_was_tampered_with_is_ignored_reported_once_and_replaced(
     assert "langfuse prompt 'greeting': ignoring" in record.getMessage()
     assert str(path) in record.getMessage()
     assert resolver.find("farewell")[1] == "store"
+
+
+def test_a_bad_file_is_reported_once_for_all_who_share_the_store(
+    warm: Warm, langfuse: FakeLangfuse, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = warm()
+    path.write_bytes(b"")
+    langfuse.stop()
+    store = DiskStore(path.parent)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            with pytest.raises(BackendUnavailableError):
+                Resolver("langfuse", store=store, timeout=0.2).find("greeting")
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("attack", [name for name in ATTACKS if name != "a folder"])

@@ -9,7 +9,9 @@ import pickle
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ import pytest
 from promptwire import BackendUnavailableError, ConfigurationError, Prompt, PromptNotFoundError, Resolver
 from promptwire.backends.langfuse import LangfuseBackend
 from promptwire.stores import Stored, StoreKey
+from promptwire.stores.disk import DiskStore
 from promptwire.testing import FakeLangfuse
 
 if TYPE_CHECKING:
@@ -336,3 +339,43 @@ def test_an_answer_of_a_store_that_is_none_is_not_taken_for_a_prompt(door: Door,
     store.held = {}
     store.get = lambda key, deadline: "a text"  # type: ignore[method-assign]
     assert door.source(Resolver(stub(), store=store), "a") == "fresh"
+
+
+def test_many_who_miss_at_once_ask_the_store_once_and_the_backend_once(
+    warm: Warm, folder: Path, langfuse: FakeLangfuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm()
+    reads = Counter[str]()
+    read = DiskStore.get
+
+    def counted(self: DiskStore, key: StoreKey, deadline: float) -> Stored | None:
+        reads[key.ref.id] += 1
+        return read(self, key, deadline)
+
+    monkeypatch.setattr(DiskStore, "get", counted)
+    langfuse.hang()
+    resolver = Resolver("langfuse", store=folder, timeout=0.5)
+    before = langfuse.count
+    with ThreadPoolExecutor(50) as pool:
+        found = list(pool.map(lambda _: resolver.find("greeting")[1], range(200)))
+    assert set(found) == {"store"}
+    assert reads == {"greeting": 1}
+    assert langfuse.count - before == 1
+
+
+def test_an_invalidated_prompt_is_fetched_anew_and_the_store_follows(
+    door: Door, warm: Warm, folder: Path, langfuse: FakeLangfuse, until: Until
+) -> None:
+    path = warm()
+    resolver = Resolver("langfuse", store=folder)
+    door.find(resolver, "greeting")
+    langfuse.publish("greeting", "Good day {{name}}")
+    resolver.invalidate("greeting")
+    assert door.find(resolver, "greeting")[0].version == 2
+    until(lambda: b"Good day" in path.read_bytes())
+    langfuse.stop()
+    resolver.invalidate()
+    found, source = door.find(resolver, "greeting")
+    assert (found.version, source) == (2, "stale")
+    found, source = door.find(Resolver("langfuse", store=folder), "greeting")
+    assert (found.version, source) == (2, "store")

@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from promptwire import log
 from promptwire.prompts import Prompt
@@ -46,9 +45,6 @@ class DiskStore:
         self._bounds = (max_files, max_bytes)
         self._room = [0, 0]  # files and bytes that may be written before the folder is looked through again
         self._reported: set[str] = set()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (str(self.folder), *self._bounds)
 
     def get(self, key: StoreKey, deadline: float) -> Stored | None:  # noqa: ARG002 - the protocol's
         """What was last put. A file that is torn, forged or not ours is reported once, and left alone."""
@@ -148,7 +144,3 @@ def _write(path: Path, sealed: bytes) -> None:
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
-
-
-def _rebuild(folder: str, max_files: int, max_bytes: int) -> DiskStore:
-    return DiskStore(folder, max_files=max_files, max_bytes=max_bytes)

@@ -42,10 +42,7 @@ class Keeper:
         if store is None or not (store.shared or self.wanted(slot)):
             return None
         found = self._guarded("read", slot, lambda: store.get(_key(slot), deadline))
-        if not isinstance(found, Stored):
-            slot.stored = bool(slot.stored)
-            return None
-        return found
+        return found if isinstance(found, Stored) else None
 
     def keep(self, slot: Slot, prompt: Prompt, ttl: float, deadline: float) -> None:
         """The backend has answered."""

@@ -23,9 +23,6 @@ class LockStore:
         self._entries: tuple[Locked, ...] | None = None
         self._index: dict[tuple[str, PromptRef], Prompt] = {}
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (str(self.path), self._frozen)
-
     def entries(self) -> tuple[Locked, ...]:
         """What the file holds, read once. Raises ``ConfigurationError``."""
         if self._entries is None:
@@ -82,7 +79,3 @@ class FrozenBackend:
 
 def _filled(value: Any) -> tuple[Any, ...]:
     return () if value is None else (value,)
-
-
-def _rebuild(path: str, frozen: bool) -> LockStore:  # noqa: FBT001 - pickle passes by place
-    return LockStore(path, frozen=frozen)

@@ -30,7 +30,7 @@ def to_record(prompt: Prompt) -> dict[str, Any]:
         record["messages"] = [
             {"placeholder": item.name} if isinstance(item, Placeholder) else thaw(item) for item in prompt.messages
         ]
-    if not _is_recordable(record):
+    if not is_json(record):
         raise RecordError("it holds values that JSON has no words for")
     return record
 
@@ -68,13 +68,6 @@ def unseal(key: StoreKey, sealed: bytes) -> Prompt:
 
 def _code(key: StoreKey, body: bytes) -> bytes:
     return hmac.new(key.secret, key.name.encode() + body, hashlib.sha256).hexdigest().encode()
-
-
-def _is_recordable(record: Mapping[str, Any]) -> bool:
-    try:
-        return is_json(record)
-    except RecursionError:
-        return False
 
 
 def _are_texts(record: Mapping[str, Any]) -> bool:
