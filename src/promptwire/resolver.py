@@ -11,14 +11,15 @@ from promptwire import log
 from promptwire.ambient import ambient_variables
 from promptwire.backends import Backend, PromptSummary, backend_prefix
 from promptwire.backends.opened import Backends
-from promptwire.cache import PromptCache, Slot
+from promptwire.cache import PromptCache, Shortcuts, Slot
 from promptwire.contracts import Contracts
 from promptwire.errors import ConfigurationError
 from promptwire.events import OnEvent, Teller
 from promptwire.fetching import Fetcher
 from promptwire.messages import close_slots
 from promptwire.params import merge_variables
-from promptwire.prompts import Prompt, PromptRef, RenderedPrompt, check_missing
+from promptwire.prompts import Prompt, PromptRef, check_missing
+from promptwire.rendered import RenderedPrompt
 from promptwire.rollout import Label, choose_label
 from promptwire.search import MAX_TIMEOUT, Fallback, FindOptions, Found, Listing, Search, as_seconds
 from promptwire.stores import Store
@@ -70,11 +71,10 @@ class Resolver:
         told = (self._keeper, Contracts(contracts), Teller(on_event))
         self._fetcher = Fetcher(*told, cache_ttl=ttl, timeout=timeout)
         self._backends = Backends(backend, self._keeper)
-        # What callers typed, to its slot: spares the cached path the building of a key.
-        self._typed: dict[tuple[object, ...], Slot] = {}
+        self._typed = Shortcuts(4 * max_entries)
         self._is_open = False
-        self._max_typed = 4 * max_entries
         self._noted: set[Hashable] = set()
+        self.answers: dict[bytes, Any] = {}  # what comparisons were answered
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self._options,)
@@ -218,7 +218,7 @@ class Resolver:
 
     def first_time(self, key: Hashable) -> bool:
         """Whether this is the first time that ``key`` is asked about: for notes made once per prompt."""
-        if key in self._noted or len(self._noted) >= self._max_typed:
+        if key in self._noted or len(self._noted) >= self._typed.limit:
             return False
         self._noted.add(key)
         return True
@@ -226,7 +226,7 @@ class Resolver:
     def _cached(self, prompt_id: object, backend: object, label: object, version: object) -> Found | None:
         """The path of nearly every call: no lock, no I/O, no key to build."""
         try:
-            slot = self._typed[prompt_id, backend, label, version, version.__class__]
+            slot = self._typed.slots[backend, label, version, version.__class__][prompt_id]  # type: ignore[index]
         except (KeyError, TypeError):
             return None
         now = time.monotonic()
@@ -248,18 +248,16 @@ class Resolver:
     def _slot(
         self, prompt_id: str, backend: str | Backend | None, label: str | None, version: int | str | None
     ) -> Slot:
-        typed = (prompt_id, backend, label, version, version.__class__)  # True is no version, though it equals 1
+        typed, typed_id = (backend, label, version, version.__class__), prompt_id  # True equals 1, but is no version
         if isinstance(prompt_id, str) and (prefix := backend_prefix(prompt_id)):
             backend, prompt_id = prefix, prompt_id[len(prefix) + 1 :]
         opened = self.open_backend(backend)
         if label is None and version is None:
             label = opened.default_label
         slot = self._cache.slot(opened, PromptRef(prompt_id, version, label), time.monotonic())
-        if len(self._typed) >= self._max_typed:
-            self._typed.clear()
         if not self._fetcher.teller:  # else each answer is told of, which the quick path doesn't
             with suppress(TypeError):  # a backend that can't be hashed
-                self._typed[typed] = slot
+                self._typed.put(typed, typed_id, slot)
         return slot
 
     def open_backend(self, backend: str | Backend | None = None, **options: object) -> Backend:

@@ -11,7 +11,8 @@ from promptwire.cache import NEVER, Slot
 from promptwire.errors import BackendError, BackendUnavailableError, ConfigurationError, PromptwireError
 from promptwire.fetching import Fetcher, Flight
 from promptwire.messages import parse_messages
-from promptwire.prompts import Prompt, Source
+from promptwire.prompts import Prompt
+from promptwire.rendered import Source
 from promptwire.rollout import Label
 
 Fallback: TypeAlias = str | Sequence[Mapping[str, Any]] | Prompt | None

@@ -71,4 +71,4 @@ class Keeper:
 
 
 def _key(slot: Slot) -> StoreKey:
-    return StoreKey(*slot.source, slot.ref)
+    return StoreKey(slot.backend.name, slot.backend.identity, slot.ref)
