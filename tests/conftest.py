@@ -18,7 +18,7 @@ from promptwire.transport import open_astream, open_stream
 
 Reply = Callable[[PromptRef, Http], Any]
 
-CLOCKED = ("cache", "deadlines", "fetching", "resolver", "search", "transport")
+CLOCKED = ("attempts", "cache", "catalog", "deadlines", "fetching", "resolver", "search", "transport")
 
 
 class Door:

@@ -148,7 +148,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
 
 
 def test_backends_opened_by_options_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("promptwire.resolver.MAX_BACKENDS", 2)
+    monkeypatch.setattr("promptwire.backends.opened.MAX_BACKENDS", 2)
     resolver = Resolver("memory")
     keys = [{"public_key": "pk", "secret_key": secret} for secret in ("a", "b", "c")]
     first, *_ = opened = [resolver.open_backend("langfuse", **key) for key in keys]

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from promptwire.errors import BackendError as BackendError
     from promptwire.errors import BackendUnavailableError as BackendUnavailableError
     from promptwire.errors import ConfigurationError as ConfigurationError
+    from promptwire.errors import ContractError as ContractError
     from promptwire.errors import GatewayError as GatewayError
     from promptwire.errors import MissingVariablesError as MissingVariablesError
     from promptwire.errors import PromptConfigError as PromptConfigError
     from promptwire.errors import PromptNotFoundError as PromptNotFoundError
     from promptwire.errors import PromptwireError as PromptwireError
     from promptwire.errors import TemplateError as TemplateError
+    from promptwire.events import Event as Event
     from promptwire.gateway.answers import Answer as Answer
     from promptwire.gateway.completion import acompletion as acompletion
     from promptwire.gateway.completion import completion as completion
@@ -46,9 +48,11 @@ _HOMES = {
     "comparison": ("acompare", "compare"),
     "default": ("aget_prompt", "aresolve", "get_prompt", "invalidate", "resolve"),
     "errors": (
-        "BackendAuthError", "BackendError", "BackendUnavailableError", "ConfigurationError", "GatewayError",
-        "MissingVariablesError", "PromptConfigError", "PromptNotFoundError", "PromptwireError", "TemplateError",
+        "BackendAuthError", "BackendError", "BackendUnavailableError", "ConfigurationError", "ContractError",
+        "GatewayError", "MissingVariablesError", "PromptConfigError", "PromptNotFoundError", "PromptwireError",
+        "TemplateError",
     ),
+    "events": ("Event",),
     "gateway.answers": ("Answer",),
     "gateway.completion": ("acompletion", "completion"),
     "log": ("set_verbose",),
@@ -67,6 +71,8 @@ __all__ = [
     "BackendError",
     "BackendUnavailableError",
     "ConfigurationError",
+    "ContractError",
+    "Event",
     "GatewayError",
     "MissingVariablesError",
     "Placeholder",

@@ -23,8 +23,8 @@ class Slot:
     """
 
     __slots__ = (
-        "backend", "error", "etags", "fetched_at", "flight", "fresh_until", "outage", "prompt",
-        "ref", "retry_at", "stamp", "used",
+        "backend", "error", "etags", "fetched_at", "flight", "fresh_until", "held_back", "outage", "prompt",
+        "ref", "retry_at", "stamp", "stored", "used",
     )  # fmt: skip
 
     def __init__(self, backend: "Backend", ref: PromptRef) -> None:
@@ -37,6 +37,8 @@ class Slot:
         self.error: PromptwireError | None = None
         self.flight: Flight[Prompt] | None = None
         self.outage = False
+        self.held_back: str | None = None  # why the newest version isn't the one that serves
+        self.stored: bool | None = None  # whether the prompt is a store's; None: no store was asked
 
     @property
     def source(self) -> Hashable:
@@ -51,8 +53,8 @@ class Slot:
     def keep(self, prompt: Prompt, etags: dict[str, str], now: float, ttl: float) -> None:
         """A good answer has come."""
         self.etags = etags or NO_ETAGS
-        self.error = None
-        self.outage = False
+        self.error = self.held_back = None
+        self.outage = self.stored = False
         self.fetched_at = now
         self.prompt = prompt
         self.fresh_until = now + ttl

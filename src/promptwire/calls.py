@@ -13,20 +13,25 @@ from promptwire.errors import ConfigurationError
 from promptwire.params import merge_variables
 from promptwire.prompts import check_missing
 from promptwire.rendered import RenderedPrompt
-from promptwire.resolver import FindOptions, Resolver
-from promptwire.search import Fallback, Found
+from promptwire.resolver import Resolver
+from promptwire.rollout import choose_label
+from promptwire.search import Fallback, FindOptions, Found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptCall:
-    """A managed prompt as one call names it: ``variables`` rank below the ambient ones, ``overrides`` above."""
+    """A managed prompt as one call names it: ``variables`` rank below the ambient ones, ``overrides`` above.
+
+    Of weighted labels one is chosen at once, by ``rollout_key``: ``label`` is the one that this call asks for.
+    """
 
     prompt_id: str
     variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
     overrides: Mapping[str, Any] = field(default_factory=dict, repr=False)
     backend: str | Backend | None = None
-    label: str | None = None
+    label: Any = None
     version: int | str | None = None
+    rollout_key: str | int | None = None
     message_mode: str = "auto"
     messages_placeholder: str | None = None
     input_variable: str | None = None
@@ -45,6 +50,7 @@ class PromptCall:
                 raise ConfigurationError(f"{name} is a text, not {type(given).__name__}")
         if self.missing is not None:
             check_missing(self.missing)
+        object.__setattr__(self, "label", choose_label(self.prompt_id, self.label, self.rollout_key))
 
     def options(self) -> FindOptions:
         """What a resolver's ``find`` is to be asked."""
@@ -80,6 +86,7 @@ def make_ready(
             variables[call.input_variable] = question
     missing = call.missing or resolver.missing
     rendered = prompt.render(variables, missing=missing, text_role=call.text_role, source=source)
+    rendered.label = call.label
     composed = compose(
         rendered.items,
         turns,
@@ -101,7 +108,15 @@ def make_ready(
 
 
 SELECTION = ("prompt_id", "prompt_label", "prompt_version")
-RENDERING = ("message_mode", "messages_placeholder", "input_variable", "text_role", "missing", "fallback")
+RENDERING = (
+    "message_mode",
+    "messages_placeholder",
+    "input_variable",
+    "text_role",
+    "missing",
+    "fallback",
+    "rollout_key",
+)
 
 
 def select(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from promptwire.errors import BackendUnavailableError, ConfigurationError, Promp
 from promptwire.fetching import Fetcher, Flight
 from promptwire.prompts import Prompt, PromptRef
 from promptwire.publishing import Pushed, check_labels, push
-from promptwire.search import MAX_TIMEOUT, as_seconds
 
 T = TypeVar("T")
 
@@ -38,12 +37,12 @@ class Catalog:
     """The part of ``Resolver`` that deals with prompts by the dozen, and with writing them."""
 
     _fetcher: Fetcher
-    _timeout: float
 
     if TYPE_CHECKING:
 
         def invalidate(self, prompt_id: str | None = None, *, backend: str | Backend | None = None) -> int: ...
-        def _open(self, backend: str | Backend | None) -> Backend: ...
+        def open_backend(self, backend: str | Backend | None = None) -> Backend: ...
+        def _seconds(self, timeout: float | None) -> float: ...
 
     def list_prompts(
         self, *, backend: str | Backend | None = None, timeout: float | None = None
@@ -81,7 +80,7 @@ class Catalog:
         return await _await(self._push(prompt, **options))
 
     def _listing(self, backend: str | Backend | None, timeout: float | None) -> "_Work[list[PromptSummary]]":
-        opened = self._open(backend)
+        opened = self.open_backend(backend)
         return self._begin(opened, f"{opened.name} prompts", timeout, lambda http: list(opened.list(http)))
 
     def _history(
@@ -96,7 +95,7 @@ class Catalog:
             raise ConfigurationError(f"limit is a whole number of at least 1, not {limit!r}")
         if isinstance(prompt_id, str) and (prefix := backend_prefix(prompt_id)):
             backend, prompt_id = prefix, prompt_id[len(prefix) + 1 :]
-        opened = history_backend(self._open(backend))
+        opened = history_backend(self.open_backend(backend))
         place = where(opened.name, PromptRef(prompt_id))
         return self._begin(opened, place, timeout, lambda http: list(opened.history(prompt_id, limit, http)))
 
@@ -110,7 +109,7 @@ class Catalog:
         dry_run: bool = False,
         timeout: float | None = None,
     ) -> "_Work[Pushed]":
-        opened = self._open(backend)
+        opened = self.open_backend(backend)
         moved = check_labels(labels, opened.name)
 
         def work(http: Http) -> Pushed:
@@ -121,8 +120,7 @@ class Catalog:
         return self._begin(opened, where(opened.name, PromptRef(prompt.id)), timeout, work)
 
     def _begin(self, backend: Backend, place: str, timeout: float | None, work: Callable[[Http], T]) -> "_Work[T]":
-        seconds = self._timeout if timeout is None else as_seconds("timeout", timeout, MAX_TIMEOUT)
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + self._seconds(timeout)
         return self._fetcher.run(backend, place, deadline, work), place, deadline
 
 

@@ -9,7 +9,8 @@ from promptwire import log
 from promptwire.backends import Backend
 from promptwire.prompts import Prompt
 from promptwire.rendered import RenderedPrompt
-from promptwire.resolver import FindOptions, ResolveOptions, Resolver
+from promptwire.resolver import Resolver
+from promptwire.search import FindOptions, ResolveOptions
 
 _lock = threading.Lock()
 _resolver: Resolver | None = None

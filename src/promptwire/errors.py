@@ -6,6 +6,7 @@ PromptwireError
 ├── MissingVariablesError     .missing
 ├── TemplateError             the template is broken, or exceeded its bounds
 ├── PromptConfigError         the prompt's config is unusable
+│   └── ContractError         .missing: it needs variables that the application doesn't declare
 ├── BackendError              .status_code, .retryable
 │   ├── BackendAuthError
 │   └── BackendUnavailableError   timeouts, refused, 5xx, 429, open circuit
@@ -65,6 +66,14 @@ class TemplateError(PromptwireError):
 
 class PromptConfigError(PromptwireError):
     """The prompt's config is unusable: a value of the wrong type, or an impossible model."""
+
+
+class ContractError(PromptConfigError):
+    """The prompt needs variables or placeholders that its contract lacks; ``missing`` names them all."""
+
+    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
 
 
 class BackendError(PromptwireError):

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import random
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -11,19 +10,32 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Generic, TypeVar
 
+from promptwire.attempts import attempt, fetch_prompt
 from promptwire.backends import Backend
 from promptwire.backends.http import Http, NotModifiedError
 from promptwire.cache import NEVER, Slot
-from promptwire.errors import BackendError, BackendUnavailableError, PromptNotFoundError, PromptwireError
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.contracts import Contracts
+from promptwire.errors import (
+    BackendUnavailableError,
+    PromptConfigError,
+    PromptNotFoundError,
+    PromptwireError,
+    TemplateError,
+)
+from promptwire.events import Teller
+from promptwire.prompts import Prompt
+from promptwire.stores import Stored
+from promptwire.stores.keeper import Keeper
 from promptwire.workers import Workers, rebuild_after_fork
 
 T = TypeVar("T")
 
-RETRY_PAUSES = (0.1, 0.4)
 OPEN_SECONDS = 10.0
 NEGATIVE_SECONDS = 5.0
 MAX_CIRCUITS = 1000
+
+HELD_BACK = (PromptConfigError, TemplateError)
+"""The backend is well, but this version of the prompt can't be used."""
 
 
 class Flight(Generic[T]):
@@ -87,9 +99,14 @@ class Flight(Generic[T]):
 class Fetcher:
     """Runs backends' fetches on daemon threads, and remembers what failed and until when that is believed."""
 
-    def __init__(self, *, cache_ttl: float, timeout: float) -> None:
+    def __init__(
+        self, keeper: Keeper, contracts: Contracts, teller: Teller, *, cache_ttl: float, timeout: float
+    ) -> None:
         self._ttl = cache_ttl
         self._timeout = timeout
+        self.keeper = keeper
+        self.teller = teller
+        self._contracts = contracts
         self._workers = Workers()
         self._circuits: dict[Hashable, tuple[float, PromptwireError]] = {}
         self.reset()
@@ -99,15 +116,15 @@ class Fetcher:
         """A lock of our own, whatever state a forked parent's was in."""
         self._lock = threading.Lock()
 
-    def start(self, slot: Slot, now: float, deadline: float) -> Flight[Prompt]:
-        """The flight for a slot: the one under way, or a new one."""
+    def start(self, slot: Slot, now: float, deadline: float, instead: PromptwireError | None = None) -> Flight[Prompt]:
+        """The flight for a slot: the one under way, or a new one. With ``instead`` it asks the store alone."""
         with self._lock:
             flight = slot.flight
             if flight is not None and flight.under_way:
                 flight.join(deadline - now)
                 return flight
             slot.flight = flight = Flight(max(deadline, now + self._timeout))
-        self._workers.submit(slot.source, lambda: self._run(slot, flight))
+        self._workers.submit(slot.source, lambda: self._run(slot, flight, instead))
         return flight
 
     def verdict(self, slot: Slot, now: float) -> tuple[PromptwireError | None, bool]:
@@ -159,13 +176,34 @@ class Fetcher:
         self._workers.submit((backend.name, backend.identity), settle)
         return flight
 
-    def _run(self, slot: Slot, flight: Flight[Prompt]) -> None:
+    def _run(self, slot: Slot, flight: Flight[Prompt], instead: PromptwireError | None) -> None:
         """In a worker thread; must not raise."""
         flight.take_off(self._timeout)
-        known = slot.prompt
+        stored = self._stored(slot, flight.deadline)
+        if stored is not None and stored.fresh_for > 0:
+            self._keep(slot, flight, stored.prompt, {}, ttl=min(stored.fresh_for, self._ttl), stored=True)
+        elif instead is not None:
+            flight.settle(instead)
+        else:
+            self._ask(slot, flight)
+
+    def _stored(self, slot: Slot, deadline: float) -> Stored | None:
+        """What the store has; where memory has nothing, it is what answers if the backend fails."""
+        found = self.keeper.look(slot, deadline)
+        if found is not None and self._contracts.refusal(slot.backend.name, slot.ref.id, found.prompt):
+            found = None
+        with self._lock:
+            if slot.prompt is None:
+                slot.prompt, slot.stored = (found.prompt, True) if found else (None, False)
+        return found
+
+    def _ask(self, slot: Slot, flight: Flight[Prompt]) -> None:
+        known = None if slot.stored else slot.prompt
         http = Http(slot.where, lambda: flight.deadline, slot.etags if known else None)
         try:
             prompt = attempt(lambda http: fetch_prompt(slot.backend, slot.ref, http), http)
+            if refusal := self._contracts.refusal(slot.backend.name, slot.ref.id, prompt):
+                raise refusal
         except NotModifiedError:
             self._landed(slot, flight, known, slot.etags)  # type: ignore[arg-type]
         except PromptwireError as error:
@@ -174,20 +212,45 @@ class Fetcher:
             self._landed(slot, flight, prompt, http.etags)
 
     def _landed(self, slot: Slot, flight: Flight[Prompt], prompt: Prompt, etags: dict[str, str]) -> None:
-        now = time.monotonic()
         with self._lock:
             self._circuits.pop(slot.source, None)
+        self._keep(slot, flight, prompt, etags, ttl=self._ttl)
+        if slot.prompt is prompt:
+            self.keeper.keep(slot, prompt, self._ttl, time.monotonic() + self._timeout)
+
+    def _keep(
+        self,
+        slot: Slot,
+        flight: Flight[Prompt],
+        prompt: Prompt,
+        etags: dict[str, str],
+        *,
+        ttl: float,
+        stored: bool = False,
+    ) -> None:
+        now = time.monotonic()
+        with self._lock:
+            before = slot.prompt
             if slot.flight is flight:  # else the slot was invalidated: this answer may be older than that
-                slot.keep(prompt, etags, now, self._ttl if slot.backend.stamp is None else 0)
+                slot.keep(prompt, etags, now, ttl if slot.backend.stamp is None else 0)
+                slot.stored = stored
                 slot.flight = None
         flight.settle(prompt)
+        if before is not None and before != prompt and slot.prompt is prompt:
+            self.teller.tell("refreshed", slot, prompt)
 
     def _failed(self, slot: Slot, flight: Flight[Prompt], error: PromptwireError) -> None:
         now = time.monotonic()
         with self._lock:
-            if slot.flight is flight and flight.under_way:
+            counts = slot.flight is flight and flight.under_way
+            known = slot.held_back
+            if counts:
                 self._remember(slot, error, now)
         flight.settle(error)
+        if slot.held_back != known:
+            self.teller.tell("held_back", slot, slot.prompt, error)
+        if counts and isinstance(error, PromptNotFoundError):
+            self.keeper.drop(slot, now + self._timeout)
 
     def _remember(self, slot: Slot, error: PromptwireError, now: float) -> None:
         """A host that can't be reached is cut off whole; any other failure is its prompt's alone."""
@@ -200,41 +263,14 @@ class Fetcher:
         if isinstance(error, PromptNotFoundError):
             slot.prompt = None
         believed = min(NEGATIVE_SECONDS, self._ttl)
+        if isinstance(error, HELD_BACK):
+            slot.outage = slot.outage and slot.held_back == str(error)  # each version held back is told of
+            slot.held_back = str(error)
+            if slot.prompt is not None:
+                believed = self._ttl  # the backend answered: the next version is due when any other would be
         if isinstance(error, BackendUnavailableError):
             believed = OPEN_SECONDS if error.retry_after is None else error.retry_after
         slot.error, slot.retry_at = (error, now + believed) if believed > 0 else (None, now)
-
-
-def attempt(fetch: Callable[[Http], T], http: Http) -> T:
-    """Fetch, and again where it may help, all before ``http.deadline``."""
-    for pause in (*RETRY_PAUSES, None):
-        try:
-            return fetch(http)
-        except (PromptwireError, NotModifiedError) as error:
-            if pause is None or not _may_retry(error, pause, http):
-                raise
-        except BaseException as error:  # a third party's backend may raise anything
-            raise BackendError(f"{http.where}: the backend raised {type(error).__name__}") from error
-    raise AssertionError  # pragma: no cover - the last pause is None
-
-
-def fetch_prompt(backend: Backend, ref: PromptRef, http: Http) -> Prompt:
-    """What ``backend.fetch`` answers, if it is a prompt."""
-    prompt: object = backend.fetch(ref, http)
-    if not isinstance(prompt, Prompt):
-        raise BackendError(f"{http.where}: the backend returned {type(prompt).__name__}, not a Prompt")
-    return prompt
-
-
-def _may_retry(error: Exception, pause: float, http: Http) -> bool:
-    """Wait before the next attempt, if one makes sense in the time that remains."""
-    if not isinstance(error, BackendError) or not error.retryable:
-        return False
-    wait = pause * random.uniform(0.5, 1.5) if error.retry_after is None else error.retry_after  # noqa: S311
-    if time.monotonic() + wait >= http.deadline():
-        return False
-    time.sleep(wait)
-    return True
 
 
 def _unasked(slot: Slot, cause: PromptwireError) -> PromptwireError:

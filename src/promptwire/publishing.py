@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from promptwire.attempts import fetch_prompt
 from promptwire.backends import LATEST, Backend, writable_backend
 from promptwire.backends.http import Http
 from promptwire.differences import compare
 from promptwire.errors import ConfigurationError, PromptNotFoundError
-from promptwire.fetching import fetch_prompt
 from promptwire.prompts import Prompt, PromptRef
 
 

@@ -19,10 +19,11 @@ _NO_VALUES: Mapping[str, Any] = {}
 class RenderedPrompt(Displayed):
     """A prompt with its variables filled in. ``items`` are its messages and the placeholders still open.
 
-    ``values`` are the variables it was filled with, the caller's own objects.
+    ``values`` are the variables it was filled with, the caller's own objects. ``label`` is the one that was asked for,
+    chosen by its weight where several were given.
     """
 
-    __slots__ = ("is_open", "items", "missing", "prompt", "source", "values")
+    __slots__ = ("is_open", "items", "label", "missing", "prompt", "source", "values")
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class RenderedPrompt(Displayed):
         self.missing = missing
         self.is_open = is_open
         self.values = values
+        self.label: str | None = None
 
     @property
     def messages(self) -> list[dict[str, Any]]:

@@ -3,21 +3,44 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 from promptwire import log
+from promptwire.backends import Backend
 from promptwire.cache import NEVER, Slot
 from promptwire.errors import BackendError, ConfigurationError, PromptwireError
 from promptwire.fetching import Fetcher, Flight
 from promptwire.messages import parse_messages
 from promptwire.prompts import Prompt
 from promptwire.rendered import Source
+from promptwire.rollout import Label
 
 Fallback: TypeAlias = str | Sequence[Mapping[str, Any]] | Prompt | None
 Found: TypeAlias = tuple[Prompt, Source]
 
 
+class FindOptions(TypedDict, total=False):
+    """Which version of a prompt, from where, and what to do without it."""
+
+    backend: str | Backend | None
+    label: Label
+    version: int | str | None
+    rollout_key: str | int | None
+    fallback: Fallback
+    timeout: float | None
+
+
+class ResolveOptions(FindOptions, total=False):
+    """``FindOptions``, and how to fill the prompt in."""
+
+    variables: Mapping[str, Any] | None
+    missing: str | None
+    text_role: str
+
+
 MAX_TIMEOUT = 86_400.0
+
+_KINDS = {"store": "stored"}
 
 
 def as_seconds(name: str, value: object, most: float = math.inf) -> float:
@@ -34,6 +57,7 @@ class Search:
         self, fetcher: Fetcher, slot: Slot, freshness: tuple[float, float], fallback: Fallback, seconds: float
     ) -> None:
         self._fetcher = fetcher
+        self._reason: PromptwireError | None = None
         self._slot = slot
         self._ttl, self._max_stale = freshness
         self._fallback = fallback
@@ -51,6 +75,9 @@ class Search:
             self._found = current, "cached"
             return None
         error, probing = fetcher.verdict(slot, now)
+        if error is not None and fetcher.keeper.wanted(slot):
+            self._flight = fetcher.start(slot, now, self.deadline, error)
+            return self._flight
         if error is not None and not probing:
             self._found = self._instead(error)
             return None
@@ -64,14 +91,22 @@ class Search:
 
     def end(self) -> Found:
         """The answer, after the wait."""
-        if self._found is not None:
-            return self._found
+        found = self._found or self._landed()
+        if self._fetcher.teller:
+            prompt, source = found
+            kind = "resolved" if source in {"fresh", "cached"} else source
+            self._fetcher.teller.tell(kind, self._slot, prompt, self._reason)  # type: ignore[arg-type]
+        return found
+
+    def _landed(self) -> Found:
         flight = self._flight
         assert flight is not None  # noqa: S101 - begin() left one or the other
         outcome = flight.outcome
         if outcome is None:
             outcome = self._fetcher.expire(self._slot, flight, self._seconds)
-        return (outcome, "fresh") if isinstance(outcome, Prompt) else self._instead(outcome)
+        if not isinstance(outcome, Prompt):
+            return self._instead(outcome)
+        return outcome, "store" if self._slot.stored and self._slot.prompt is outcome else "fresh"
 
     def _current(self) -> Prompt | None:
         """The prompt, if fresh, or unchanged where the backend can tell that at no cost (a file's mtime)."""
@@ -94,20 +129,20 @@ class Search:
         return slot.prompt if slot.stamp is None and self._ttl > 0 and age < self._max_stale else None
 
     def _instead(self, error: PromptwireError) -> Found:
-        """What answers when the backend fails: the stale prompt, whatever its age, the fallback, or the error."""
+        """What answers when the backend fails: the last good prompt, whatever its age, the fallback, or the error."""
         found = self._in_hand(error)
         if found is None:
             raise error.again() from error.__cause__
         return found
 
     def _in_hand(self, error: PromptwireError) -> Found | None:
-        slot = self._slot
-        prompt, source = slot.prompt, "stale"
+        slot, self._reason = self._slot, error
+        prompt, source = slot.prompt, "store" if slot.stored else "stale"
         if prompt is None and self._fallback is not None:
             prompt, source = _as_prompt(self._fallback, slot), "fallback"
         if prompt is not None and not slot.outage:
             slot.outage = True
-            log.logger.warning("answering with a %s prompt: %s", source, error)
+            log.logger.warning("answering with a %s prompt: %s", _KINDS.get(source, source), error)
         return None if prompt is None else (prompt, source)  # type: ignore[return-value]
 
 

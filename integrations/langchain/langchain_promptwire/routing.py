@@ -95,12 +95,13 @@ class Router(ModelFields):
     model: str | None = None
     prompt_id: str | None = None
     prompt_variables: dict[str, Any] = Field(default_factory=dict, repr=False)
-    prompt_label: str | None = None
+    prompt_label: str | dict[str, float] | None = None
     prompt_version: StrictInt | str | None = None
     message_mode: str = "auto"
     messages_placeholder: str | None = None
     input_variable: str | None = None
     text_role: str = "user"
+    rollout_key: str | int | None = Field(default=None, repr=False)
     missing: str | None = None
     fallback: Any = Field(default=None, repr=False)
     llm: Runnable[Any, Any] | None = Field(default=None, exclude=True, repr=False)

@@ -37,6 +37,17 @@ class PromptSummary:
     labels: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
 
+    def merged_into(self, known: "PromptSummary | None") -> "PromptSummary":
+        """What is known of this prompt, and what this adds."""
+        if known is None:
+            return self
+        return PromptSummary(
+            self.id,
+            tuple(dict.fromkeys((*known.versions, *self.versions))),
+            tuple(dict.fromkeys((*known.labels, *self.labels))),
+            tuple(dict.fromkeys((*known.tags, *self.tags))),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PromptVersion:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from promptwire import log
+from promptwire.attempts import attempt, fetch_prompt
 from promptwire.backends import Backend, PromptSummary, PromptVersion, check_backend, history_backend, open_backend
 from promptwire.backends.http import Http
 from promptwire.cache import NEVER, where
@@ -18,7 +19,7 @@ from promptwire.errors import (
     PromptNotFoundError,
     PromptwireError,
 )
-from promptwire.fetching import OPEN_SECONDS, attempt, fetch_prompt
+from promptwire.fetching import OPEN_SECONDS
 from promptwire.prompts import Prompt, PromptRef
 
 T = TypeVar("T")
@@ -86,7 +87,7 @@ class Chain:
                 errors.append(rows)
                 continue
             for row in rows:
-                merged[row.id] = _merged(merged.get(row.id), row)
+                merged[row.id] = row.merged_into(merged.get(row.id))
         if len(errors) == len(self.members):
             raise _nobody(http.where, errors)
         return [merged[prompt_id] for prompt_id in sorted(merged)]
@@ -151,17 +152,6 @@ def _stamped(member: Backend, ref: PromptRef) -> Hashable:
         return member.stamp(ref)
     except PromptwireError as error:
         return str(error)
-
-
-def _merged(known: PromptSummary | None, row: PromptSummary) -> PromptSummary:
-    if known is None:
-        return row
-    return PromptSummary(
-        row.id,
-        tuple(dict.fromkeys((*known.versions, *row.versions))),
-        tuple(dict.fromkeys((*known.labels, *row.labels))),
-        tuple(dict.fromkeys((*known.tags, *row.tags))),
-    )
 
 
 def _nobody(where: str, errors: Sequence[PromptwireError]) -> PromptwireError:

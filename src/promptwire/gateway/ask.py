@@ -28,9 +28,9 @@ class Plan:
 
 
 _CONTROLS = (
-    "missing", "fallback", "messages_placeholder", "input_variable", "text_role", "ignore_prompt_model",
-    "ignore_prompt_params", "allowed_models", "resolver", "api_key", "api_base", "api_version", "base_url",
-    "timeout", "max_retries", "extra_headers", "extra_body",
+    *(name for name in RENDERING if name != "message_mode"), "ignore_prompt_model", "ignore_prompt_params",
+    "allowed_models", "resolver", "api_key", "api_base", "api_version", "base_url", "timeout", "max_retries",
+    "extra_headers", "extra_body",
 )  # fmt: skip
 
 

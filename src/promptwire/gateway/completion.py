@@ -8,6 +8,7 @@ from promptwire.gateway.answers import Answer, AsyncStream, PromptInfo, Stream, 
 from promptwire.gateway.ask import Ask
 from promptwire.gateway.driver import achunks, aconnect, asend, chunks, connect, send
 from promptwire.gateway.parameters import CompletionOptions
+from promptwire.rollout import Label
 
 
 @overload
@@ -28,7 +29,7 @@ def completion(
     messages: Sequence[Mapping[str, Any]] | None = None,
     prompt_id: str | None = None,
     prompt_variables: Mapping[str, Any] | None = None,
-    prompt_label: str | None = None,
+    prompt_label: Label = None,
     prompt_version: int | str | None = None,
     message_mode: str = "auto",
     stream: bool = False,
@@ -37,9 +38,10 @@ def completion(
     """Run a managed prompt, or plain messages, on the model that the prompt or the caller names.
 
     ``model`` is ``[backend/][provider/]model``. Options are ``missing``, ``fallback``, ``messages_placeholder``,
-    ``input_variable``, ``text_role``, ``ignore_prompt_model``, ``ignore_prompt_params``, ``allowed_models``,
-    ``resolver``, ``api_key``, ``api_base`` (or ``base_url``), ``timeout`` (seconds, 600), ``max_retries`` (2), the
-    backend's own (``langfuse_public_key``, ``langfuse_secret_key``, ``langfuse_host``), and any OpenAI parameter.
+    ``input_variable``, ``text_role``, ``rollout_key``, ``ignore_prompt_model``, ``ignore_prompt_params``,
+    ``allowed_models``, ``resolver``, ``api_key``, ``api_base`` (or ``base_url``), ``timeout`` (seconds, 600),
+    ``max_retries`` (2), the backend's own (``langfuse_public_key``, ``langfuse_secret_key``, ``langfuse_host``), and
+    any OpenAI parameter. ``prompt_label`` may hold weights, of which ``rollout_key`` chooses one for good.
     Answers an OpenAI-shaped completion, or with ``stream=True`` an iterator of chunks; ``.prompt`` says which prompt
     made it. Raises ``PromptwireError``.
     """
@@ -72,7 +74,7 @@ async def acompletion(
     messages: Sequence[Mapping[str, Any]] | None = None,
     prompt_id: str | None = None,
     prompt_variables: Mapping[str, Any] | None = None,
-    prompt_label: str | None = None,
+    prompt_label: Label = None,
     prompt_version: int | str | None = None,
     message_mode: str = "auto",
     stream: bool = False,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from promptwire.resolver import Resolver
+from promptwire.rollout import Label
 from promptwire.search import Fallback
 
 
@@ -53,7 +54,7 @@ class CompletionOptions(OpenAIParameters, total=False):
     messages: Sequence[Mapping[str, Any]] | None
     prompt_id: str | None
     prompt_variables: Mapping[str, Any] | None
-    prompt_label: str | None
+    prompt_label: Label
     prompt_version: int | str | None
     message_mode: str
     messages_placeholder: str | None
@@ -61,6 +62,7 @@ class CompletionOptions(OpenAIParameters, total=False):
     text_role: str | None
     missing: str | None
     fallback: Fallback
+    rollout_key: str | int | None
     ignore_prompt_model: bool
     ignore_prompt_params: bool
     allowed_models: Sequence[str] | None

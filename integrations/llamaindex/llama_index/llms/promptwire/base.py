@@ -45,7 +45,7 @@ class Promptwire(ChatOnlyLLM):
     model: str | None = None
     prompt_id: str | None = None
     prompt_variables: dict[str, Any] = Field(default_factory=dict, repr=False)
-    prompt_label: str | None = None
+    prompt_label: str | dict[str, float] | None = None
     prompt_version: int | str | None = None
     message_mode: str = "auto"
     messages_placeholder: str | None = None
@@ -55,6 +55,7 @@ class Promptwire(ChatOnlyLLM):
     fallback: Annotated[Any, PlainSerializer(lambda given: None if isinstance(given, Prompt) else given)] = Field(
         default=None, repr=False
     )
+    rollout_key: str | int | None = Field(default=None, repr=False)
     ignore_prompt_model: bool = False
     ignore_prompt_params: bool = False
     allowed_models: Sequence[str] | None = None

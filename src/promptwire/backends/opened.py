@@ -1,0 +1,44 @@
+"""The backends that one resolver has opened, by name and options."""
+
+import hashlib
+from typing import Any
+
+from promptwire.backends import Backend, backend_class, check_backend, default_backend_name, open_backend
+from promptwire.stores.keeper import Keeper
+
+MAX_BACKENDS = 1000
+
+
+class Backends:
+    """Opens each backend once, so that calls with equal keys share one identity.
+
+    With a frozen lock none is opened: what stands for each of them answers from the lock, and needs no keys.
+    """
+
+    def __init__(self, own: str | Backend | None, keeper: Keeper) -> None:
+        self._own = own
+        self._keeper = keeper
+        self._opened: dict[tuple[str, bytes], Backend] = {}
+
+    def get(self, backend: str | Backend | None) -> Backend:
+        """A backend by name; ``None`` is the resolver's own."""
+        if backend is None:
+            backend = self._own = self._own or default_backend_name()
+        if isinstance(backend, str):
+            return self.open(backend)
+        checked = check_backend(backend)
+        if self._keeper.frozen:
+            return self._keeper.stand_in(checked.name, checked.default_label)
+        return checked
+
+    def open(self, name: str, **options: Any) -> Backend:
+        """A backend as ``options`` configure it."""
+        if self._keeper.frozen:
+            return self._keeper.stand_in(name, getattr(backend_class(name), "default_label", None))
+        key = (name, hashlib.sha256(repr(sorted(options.items())).encode()).digest() if options else b"")
+        opened = self._opened.get(key)
+        if opened is None:
+            if len(self._opened) >= MAX_BACKENDS:
+                self._opened.clear()
+            opened = self._opened.setdefault(key, open_backend(name, **options))
+        return opened

@@ -1,0 +1,74 @@
+"""A resolver's store, kept from its callers: whatever fails in it costs one warning, and nobody's answer."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from promptwire import log
+from promptwire.backends import Backend
+from promptwire.cache import Slot
+from promptwire.prompts import Prompt
+from promptwire.stores import Store, Stored, StoreKey, open_store
+
+T = TypeVar("T")
+
+
+class Keeper:
+    """Asks the store on the fetch threads; ``open()`` comes first."""
+
+    def __init__(self, given: Any, *, frozen: bool = False) -> None:
+        self._given = given
+        self.frozen = frozen
+        self._store: Store | None = None
+        self._failing: set[str] = set()
+
+    def open(self) -> None:
+        """Read the environment, at a resolver's first use. Raises ``ConfigurationError``."""
+        self._store = open_store(self._given, frozen=self.frozen)
+
+    def stand_in(self, name: str, default_label: str | None) -> Backend:
+        """What a frozen lock says in place of a backend."""
+        from promptwire.stores.lock import FrozenBackend, LockStore
+
+        assert isinstance(self._store, LockStore)  # noqa: S101 - open_store() saw to it
+        return FrozenBackend(name, default_label if isinstance(default_label, str) else None, self._store)
+
+    def wanted(self, slot: Slot) -> bool:
+        """Whether memory has nothing, and the store was not asked yet."""
+        return self._store is not None and slot.prompt is None and slot.stored is None
+
+    def look(self, slot: Slot, deadline: float) -> Stored | None:
+        """What the store has, where that may be of use before the backend is asked."""
+        store = self._store
+        if store is None or not (store.shared or self.wanted(slot)):
+            return None
+        found = self._guarded("read", slot, lambda: store.get(_key(slot), deadline))
+        return found if isinstance(found, Stored) else None
+
+    def keep(self, slot: Slot, prompt: Prompt, ttl: float, deadline: float) -> None:
+        """The backend has answered."""
+        if (store := self._store) is not None:
+            self._guarded("written", slot, lambda: store.put(_key(slot), prompt, ttl, deadline))
+
+    def drop(self, slot: Slot, deadline: float) -> None:
+        """The backend says that there is none."""
+        if (store := self._store) is not None:
+            self._guarded("written", slot, lambda: store.drop(_key(slot), deadline))
+
+    def _guarded(self, what: str, slot: Slot, do: Callable[[], T]) -> T | None:
+        """Say once that something fails, and again only after it has worked."""
+        try:
+            done = do()
+        except Exception as error:  # noqa: BLE001 - a third party's store may raise anything
+            if what not in self._failing:
+                self._failing.add(what)
+                log.logger.warning(
+                    "%s: the store can't be %s, and is done without: %s: %s",
+                    slot.where, what, type(error).__name__, error,
+                )  # fmt: skip
+            return None
+        self._failing.discard(what)
+        return done
+
+
+def _key(slot: Slot) -> StoreKey:
+    return StoreKey(slot.backend.name, slot.backend.identity, slot.ref)
