@@ -38,12 +38,16 @@ def parse_prompt(body: dict[str, Any], prompt_id: str, where: str) -> Prompt:
         text=template if isinstance(template, str) else None,
         messages=None if isinstance(template, str) else tuple(map(_message, template or ())),
         backend="humanloop",
-        version=body.get("version_id"),
+        version=_version(body.get("version_id")),
         labels=environments(body),
         tags=texts(body.get("tags")),
         config=_config(body, where),
         dialect=_dialect(body.get("template_language"), where),
     )
+
+
+def _version(given: object) -> int | str | None:
+    return given if isinstance(given, int | str) else None
 
 
 def environments(body: Mapping[str, Any]) -> tuple[str, ...]:
