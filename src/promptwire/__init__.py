@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from promptwire.ambient import variables as variables
     from promptwire.backends import Backend as Backend
     from promptwire.backends import PromptSummary as PromptSummary
+    from promptwire.comparison import acompare as acompare
+    from promptwire.comparison import compare as compare
     from promptwire.default import aget_prompt as aget_prompt
     from promptwire.default import aresolve as aresolve
     from promptwire.default import get_prompt as get_prompt
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ambient": ("variables",),
     "backends": ("Backend", "PromptSummary"),
+    "comparison": ("acompare", "compare"),
     "default": ("aget_prompt", "aresolve", "get_prompt", "invalidate", "resolve"),
     "errors": (
         "BackendAuthError", "BackendError", "BackendUnavailableError", "ConfigurationError", "GatewayError",
@@ -76,9 +79,11 @@ __all__ = [
     "Resolver",
     "TemplateError",
     "__version__",
+    "acompare",
     "acompletion",
     "aget_prompt",
     "aresolve",
+    "compare",
     "completion",
     "get_prompt",
     "invalidate",

@@ -80,6 +80,7 @@ class Resolver:
         self._backends: dict[tuple[str, bytes], Backend] = {}
         self._typed = Shortcuts(4 * max_entries)
         self._noted: set[Hashable] = set()
+        self.answers: dict[bytes, Any] = {}  # what comparisons were answered
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self._options,)

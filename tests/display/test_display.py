@@ -205,7 +205,7 @@ def test_a_display_never_raises() -> None:
 
 class Listing(Displayed):
     def _view(self) -> View:
-        return View("list", table=Table(("version", "by"), [("3", "Ann | <b>"), ("12", "Bo\nb")]))
+        return View("list", tables=[Table(("version", "by"), [("3", "Ann | <b>"), ("12", "Bo\nb")])])
 
 
 def test_a_table_keeps_its_rows() -> None:

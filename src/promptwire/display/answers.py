@@ -14,7 +14,7 @@ def answer_view(answer: Answer) -> View:
     if not choices:  # a part of an answer
         return View("answer", blocks=[Block("json", [Span(compact(answer.model_dump()))])])
     facts = [(name, compact(value)) for name, value in _facts(answer).items() if value]
-    return View("answer", _marks(choices), facts, [_said(choice) for choice in choices])
+    return View("answer", _marks(choices), facts, blocks=[_said(choice) for choice in choices])
 
 
 def _marks(choices: list[Mapping[str, Any]]) -> list[str]:

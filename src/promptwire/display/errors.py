@@ -24,4 +24,5 @@ def error_view(error: PromptwireError) -> View:
     facts = [("status_code", status)] if (status := str(getattr(error, "status_code", None) or "")) else []
     facts += [("missing", missing)] if missing else []
     blocks = [Block("what happened", [Span(str(error), "missing")])]
-    return View(kinds[0], (), facts, [*blocks, Block("what to do", [Span(advice)])] if advice else blocks)
+    blocks += [Block("what to do", [Span(advice)])] if advice else []
+    return View(kinds[0], (), facts, blocks=blocks)

@@ -22,9 +22,7 @@ def html(view: View) -> str:
         parts.append(
             f"<dl>{''.join(f'<dt>{_text(name)}</dt><dd>{_text(value)}</dd>' for name, value in view.facts)}</dl>"
         )
-    parts += map(_block, view.blocks)
-    if view.table:
-        parts.append(_table(view.table))
+    parts += [*map(_table, view.tables), *map(_block, view.blocks)]
     return f'<div class="promptwire">{"".join(parts)}</div>'
 
 

@@ -13,10 +13,7 @@ def markdown(view: View) -> str:
     parts = [" ".join([title, *(f"`{_code(mark)}`" for mark in view.marks)])]
     if view.facts:
         parts.append("\n".join(f"- {_inline(name)}: {_inline(value)}" for name, value in view.facts))
-    parts += map(_block, view.blocks)
-    if view.table:
-        parts.append(_table(view.table))
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *map(_table, view.tables), *map(_block, view.blocks)])
 
 
 def _block(block: Block) -> str:

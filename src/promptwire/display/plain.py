@@ -12,10 +12,8 @@ def plain(view: View) -> str:
     lines = ["  ".join(map(readable, [view.title, *view.marks]))]
     width = max((len(name) for name, _ in view.facts), default=0)
     lines += [f"  {name:<{width}}  {readable(value)}" for name, value in view.facts]
-    for block in view.blocks:
-        lines += ["", *_block(block)]
-    if view.table:
-        lines += ["", *_table(view.table)]
+    for part in (*map(_table, view.tables), *map(_block, view.blocks)):
+        lines += ["", *part]
     return "\n".join(lines)
 
 

@@ -19,7 +19,7 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 def prompt_view(prompt: Prompt) -> View:
     """What the prompt says, its variables marked, and what it sets."""
     facts = [*_facts(prompt), ("read", f"{age(time.time() - prompt.fetched_at)} ago")]
-    return View(prompt.id, _marks(prompt), facts, [_written(step) for step in prompt.steps])
+    return View(prompt.id, _marks(prompt), facts, blocks=[_written(step) for step in prompt.steps])
 
 
 def rendered_view(rendered: RenderedPrompt) -> View:
@@ -29,7 +29,7 @@ def rendered_view(rendered: RenderedPrompt) -> View:
     steps = [step for one in prompt.steps for step in [one] * _number(one, rendered.values)]
     pairs = zip_longest(rendered.items, steps[: len(rendered.items)])
     blocks = [_sent(item, step, rendered.values) for item, step in pairs]
-    return View(prompt.id, [*_marks(prompt), "rendered"], facts, blocks)
+    return View(prompt.id, [*_marks(prompt), "rendered"], facts, blocks=blocks)
 
 
 def age(seconds: float) -> str:

@@ -44,13 +44,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A title with marks beside it, facts by name, messages, and a table."""
+    """A title with marks beside it, facts by name, tables, and messages."""
 
     title: str
     marks: Sequence[str] = ()
     facts: Sequence[tuple[str, str]] = ()
+    tables: Sequence[Table] = ()
     blocks: Sequence[Block] = ()
-    table: Table | None = None
 
 
 def readable(text: str) -> str:
