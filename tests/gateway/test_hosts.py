@@ -90,7 +90,7 @@ def test_what_a_host_lacks(name: str, lacking: str, at_server: FakeOpenAI, caplo
 
 
 def test_what_every_host_does_anyway_is_no_reason_to_refuse(at_server: FakeOpenAI) -> None:
-    promptwire.completion(model="groq/m", messages=HELLO, n=1, logprobs=False, logit_bias=None)
+    promptwire.completion(model="groq/m", messages=HELLO, n=1, logprobs=False, extra_body={"logit_bias": None})
     assert at_server.requests[-1].json == {"model": "m", "messages": HELLO}
 
 
