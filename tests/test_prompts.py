@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from promptwire import Placeholder, Prompt
+from promptwire import Placeholder, Prompt, frozen
 from promptwire.errors import ConfigurationError, MissingVariablesError, PromptConfigError, TemplateError
 from promptwire.frozen import FrozenDict, freeze, thaw
 from promptwire.messages import parse_messages
@@ -310,3 +310,11 @@ def test_prompts_differ_by_their_text() -> None:
     assert Prompt("welcome", text="Hello") != Prompt("welcome", text="Goodbye")
     assert Prompt("welcome", text="Hello") == Prompt("welcome", text="Hello")
     assert len({Prompt("welcome", text="Hello"), Prompt("welcome", text="Hello")}) == 1
+
+
+def test_what_recurs_is_held_once_and_bounded() -> None:
+    first, second = (Prompt("x", text="{{name}}", labels=(f"label {len('x')}",)) for _ in range(2))
+    assert first.labels[0] is second.labels[0]
+    for number in range(30_000):
+        freeze(f"text {number}")
+    assert len(frozen._shared) <= 10_000  # noqa: SLF001 - nothing else tells

@@ -236,6 +236,15 @@ def test_memory_is_bounded_however_many_credentials_ask(stub: type[Stub]) -> Non
     assert resolver.invalidate() <= 10
 
 
+def test_memory_is_bounded_while_credentials_rotate(stub: type[Stub]) -> None:
+    backend = stub()
+    resolver = Resolver(backend, max_entries=10)
+    for number in range(50):
+        backend.identity = f"token {number // 3}"
+        assert resolver.find(f"p{number}")[1] == "fresh"
+    assert resolver.invalidate() <= 10
+
+
 def test_notes_are_made_once_and_bounded(stub: type[Stub]) -> None:
     resolver = Resolver(stub(), max_entries=1)
     assert [resolver.first_time("a"), resolver.first_time("a"), resolver.first_time("b")] == [True, False, True]

@@ -179,6 +179,7 @@ def test_jinja_is_imported_only_for_a_jinja_template_with_tags() -> None:
         ("mustache", "{{" * 200_000),
         ("mustache", "{{a}}" * 200_000),
         ("mustache", "".join(f"{{{{a{n}}}}}" for n in range(100_000))),
+        ("mustache", '{{"a"}}' + "".join(f"{{{{a{n}}}}}" for n in range(100_000))),
         ("humanloop", "{{" * 200_000),
         ("humanloop", "{{a" * 200_000),
         ("humanloop", "{{" + "a(" * 200_000),

@@ -247,3 +247,13 @@ def test_httpx_comes_without_its_command_line() -> None:
     loaded = set(done.stdout.split())
     assert "httpx" in loaded
     assert not {"click", "rich", "pygments", "httpx._main"} & loaded
+
+
+def test_others_may_still_import_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    monkeypatch.setitem(sys.modules, "httpx._main", None)
+    monkeypatch.delitem(sys.modules, "httpx")
+    monkeypatch.setattr("importlib.import_module", lambda name: seen.append((name, sys.modules["httpx._main"])))
+    transport._load_httpx()  # noqa: SLF001 - httpx is imported once in a process
+    assert seen == [("httpx", None)]
+    assert "httpx._main" not in sys.modules

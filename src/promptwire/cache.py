@@ -101,13 +101,15 @@ class PromptCache:
         return found
 
     def _evict(self) -> None:
-        by_age = sorted(self.select(), key=lambda slot: slot.used)
-        for slot in by_age[: max(1, self._limit // 10)]:
-            table = self._slots[slot.source]
+        # Tables go by the key that a slot came in under: a backend's identity may be another by now.
+        held = [(source, slot) for source, table in self._slots.items() for slot in table.values()]
+        held.sort(key=lambda one: one[1].used)
+        for source, slot in held[: max(1, self._limit // 10)]:
+            table = self._slots[source]
             table.pop(slot.ref).fresh_until = NEVER
             self._size -= 1
             if not table:
-                del self._slots[slot.source]
+                del self._slots[source]
 
     def select(self, prompt_id: str | None = None, backend: "Backend | None" = None) -> list[Slot]:
         """The slots of a prompt, of a backend, or all."""

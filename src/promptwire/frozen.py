@@ -1,7 +1,6 @@
 """Immutable JSON: what is cached is shared between callers, and none may change it for the others."""
 
 import math
-import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn, Self
 
@@ -47,12 +46,23 @@ def is_json(value: object) -> bool:
 
 _EMPTY = FrozenDict()
 _SHORT = 40
+_MAX_SHARED = 10_000
+_shared: dict[str, str] = {}
+
+
+def share(text: str) -> str:
+    """One copy of a short text that recurs from prompt to prompt; ``sys.intern``'s never die on Python 3.12."""
+    if len(text) > _SHORT:
+        return text
+    if len(_shared) >= _MAX_SHARED:
+        _shared.clear()
+    return _shared.setdefault(text, text)
 
 
 def freeze(value: Any) -> Any:
     """Mappings to ``FrozenDict`` and lists to tuples, deeply; of short texts, which recur, one copy each is kept."""
     if value.__class__ is str:
-        return sys.intern(value) if len(value) <= _SHORT else value
+        return share(value)
     if isinstance(value, FrozenDict):
         return value
     if isinstance(value, Mapping):

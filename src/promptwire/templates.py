@@ -1,12 +1,12 @@
 """Template dialects: a text is compiled once and rendered in one pass, so that values are never re-expanded."""
 
 import re
-import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, Protocol
 
 from promptwire.errors import PromptConfigError
+from promptwire.frozen import share
 
 Dialect = Literal["mustache", "humanloop", "jinja"]
 
@@ -14,6 +14,7 @@ Dialect = Literal["mustache", "humanloop", "jinja"]
 _HUMANLOOP_TAG = re.compile(r'{{\s?([a-zA-Z_\d.\[\]]+|[a-zA-Z_\-\d]+\([a-zA-Z_\-\d,\s"]+\))\s?}}')
 _JINJA_TAG = re.compile(r"\{[{%#]")
 _ABSENT = object()
+_NONE: frozenset[str] = frozenset()
 
 
 class Segment(NamedTuple):
@@ -66,20 +67,22 @@ class _Tags:
     Prompts are cached by the thousand: the text is kept once, in its pieces, and what recurs is shared.
     """
 
-    __slots__ = ("_has_literals", "_names", "_none", "_pieces", "variables")
+    __slots__ = ("_literals", "_names", "_none", "_pieces", "variables")
 
     def __init__(self, tags: Iterable[tuple[str, str, str]], end: str, none: str | None) -> None:
         pieces: list[str] = []
         names: list[str] = []
         for before, tag, name in tags:
-            pieces += (before, sys.intern(tag))
-            names.append(sys.intern(name))
+            pieces += (before, share(tag))
+            names.append(share(name))
         self._pieces = (*pieces, end)
         self._none = none
         self._names = tuple(names)
-        counted = names if none is None else [name for name in names if _is_name(name)]
-        self._has_literals = len(counted) < len(names)
-        unique = tuple(dict.fromkeys(counted))
+        unique = tuple(dict.fromkeys(names))
+        literals = () if none is None else [name for name in unique if not _is_name(name)]
+        self._literals = frozenset(literals) if literals else _NONE
+        if literals:
+            unique = tuple(name for name in unique if name not in self._literals)
         self.variables = self._names if unique == self._names else unique
 
     @property
@@ -90,11 +93,11 @@ class _Tags:
         pieces = list(self._pieces)
         absent: list[str] = []
         get = values.get
-        literals = self._has_literals and missing is not None
+        literals = _NONE if missing is None else self._literals
         place = -1
         for name in self._names:
             place += 2
-            if literals and name not in self.variables:
+            if literals and name in literals:
                 continue
             value = get(name, _ABSENT)
             if type(value) is str:
@@ -110,7 +113,7 @@ class _Tags:
     def segments(self, values: Mapping[str, object]) -> list[Segment]:
         made = [Segment(piece) for piece in self._pieces]
         for index, name in enumerate(self._names):
-            if name in self.variables:
+            if name not in self._literals:
                 value = values.get(name, _ABSENT)
                 text = None if value is _ABSENT else self._written(value)
                 tag = self._pieces[2 * index + 1]

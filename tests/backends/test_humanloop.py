@@ -256,6 +256,13 @@ def test_answers_of_another_shape(body: object, error: type[PromptwireError], wo
         said(body)
 
 
+@pytest.mark.parametrize("given", [["prv_1"], {"id": "prv_1"}, 1.5])
+def test_a_version_that_is_no_name_is_none(given: object) -> None:
+    prompt = said({"template": "x", "version_id": given})
+    assert prompt.version is None
+    assert hash(prompt) == hash(said({"template": "x"}))
+
+
 def test_a_version_by_path_of_a_server_that_names_no_id() -> None:
     with Says({"template": "x", "model": "m"}) as server, pytest.raises(BackendError, match="not of a prompt's shape"):
         Resolver(backend_of(server)).get_prompt("p", version="prv_1")

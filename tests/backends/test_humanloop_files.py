@@ -238,6 +238,18 @@ def test_a_file_that_cant_be_read_hides_no_other(
     assert "not read: humanloop export 'pr_9': its file file.json is not JSON" in caplog.text
 
 
+def test_deployments_that_cant_be_read_hide_no_prompt(
+    resolver: Resolver, export: Export, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    export.publish("a", "Hi", prompt_id="pr_9")
+    export.publish("b", "Hi", environments=["production"])
+    write("files/pr_9/deployments.json", "{}")
+    with caplog.at_level(logging.WARNING, "promptwire"):
+        listed = resolver.list_prompts()
+    assert [(summary.id, summary.labels) for summary in listed] == [("a", ()), ("b", ("production",))]
+    assert "not read: humanloop export 'pr_9': its file deployments.json is not a list" in caplog.text
+
+
 def test_deployments_without_a_version_are_none(resolver: Resolver, export: Export, write: Write) -> None:
     export.publish("p", "Hi", prompt_id="pr_1", environments=["production"])
     write("files/pr_1/deployments.json", '[{"environment_name": "eu"}, {"version_id": "prv_1", "environment_name": 5}]')

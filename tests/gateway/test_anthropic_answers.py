@@ -7,6 +7,7 @@ import pytest
 
 from promptwire.errors import GatewayError
 from promptwire.gateway.anthropic.wire import AnthropicWire
+from tests.doubles.wire_calls import together
 
 WIRE = AnthropicWire()
 
@@ -51,6 +52,45 @@ def test_streams_of_other_hosts() -> None:
     assert deltas[1] == {"content": "So"}
     assert deltas[3] == {"tool_calls": [{"index": 0, "function": {"arguments": '{"x": 1}'}}]}
     assert (chunks[-1]["usage"]["total_tokens"], len(chunks)) == (1, 6)
+
+
+def call(index: int, name: str, argument: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "content_block_start",
+            "index": index,
+            "content_block": {"type": "tool_use", "id": name, "name": name, "input": {}},
+        },
+        {
+            "type": "content_block_delta",
+            "index": index,
+            "delta": {"type": "input_json_delta", "partial_json": f'{{"x": {argument}}}'},
+        },
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [*call(0, "f", "1"), *call(1, "g", "2")],
+        [event for pair in zip(call(0, "f", "1"), call(1, "g", "2"), strict=True) for event in pair],
+        [*call(0, "f", "1"), *call(0, "g", "2")],
+    ],
+    ids=["in turn", "at once", "under one index"],
+)
+def test_parallel_calls_keep_their_arguments(events: list[dict[str, Any]]) -> None:
+    message = together(stream(START, *events, *opened({"type": "text", "text": "So"}), STOP))["choices"][0]["message"]
+    assert [one["function"] for one in message["tool_calls"]] == [
+        {"name": "f", "arguments": '{"x": 1}'},
+        {"name": "g", "arguments": '{"x": 2}'},
+    ]
+
+
+def test_arguments_at_once_after_a_call_of_the_same_index() -> None:
+    whole = {"type": "tool_use", "id": "g", "name": "g", "input": {"x": 2}}
+    message = together(stream(START, *call(0, "f", "1"), *opened(whole), STOP))["choices"][0]["message"]
+    assert [one["function"]["arguments"] for one in message["tool_calls"]] == ['{"x": 1}', '{"x": 2}']
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,15 @@ def test_ids_that_the_api_refuses_are_others_and_still_match() -> None:
     assert ids == ["f_0_1", "call", "f_0_1", "call", "f_0_1_2", "f_0_1_2"]
 
 
+def test_calls_that_share_an_id_are_answered_in_their_order() -> None:
+    turn = (assistant("", ""), result("", "first"), result("", "second"))
+    body = sent(HI, *turn, *turn)
+    blocks = [block for message in body["messages"][1:] for block in message["content"]]
+    pairs = [(block.get("id") or block["tool_use_id"], block.get("content")) for block in blocks]
+    first = [("call", None), ("call_2", None), ("call", "first"), ("call_2", "second")]
+    assert pairs == [*first, ("call_3", None), ("call_4", None), ("call_3", "first"), ("call_4", "second")]
+
+
 @pytest.mark.parametrize(
     ("given", "made"),
     [

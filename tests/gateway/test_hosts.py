@@ -90,7 +90,7 @@ def test_what_a_host_lacks(name: str, lacking: str, at_server: FakeOpenAI, caplo
 
 
 def test_what_every_host_does_anyway_is_no_reason_to_refuse(at_server: FakeOpenAI) -> None:
-    promptwire.completion(model="groq/m", messages=HELLO, n=1, logprobs=False)
+    promptwire.completion(model="groq/m", messages=HELLO, n=1, logprobs=False, extra_body={"logit_bias": None})
     assert at_server.requests[-1].json == {"model": "m", "messages": HELLO}
 
 
@@ -151,6 +151,17 @@ def test_azure(  # noqa: PLR0917 - pytest passes by name
     assert "authorization" not in request.headers
 
 
+@pytest.mark.parametrize("model", [".", ".."])
+def test_a_deployment_leads_to_no_other_address(model: str, server: FakeOpenAI) -> None:
+    backend = MemoryBackend()
+    backend.publish("p", "Hello", config={"model": model})
+    with pytest.raises(ConfigurationError, match="no deployment's name"):
+        promptwire.completion(
+            model="azure/mine", prompt_id="p", api_key="k", api_base=server.url, resolver=promptwire.Resolver(backend)
+        )
+    assert server.count == 0
+
+
 def test_azure_needs_its_base(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match="AZURE_API_BASE"):
         promptwire.completion(model="azure/m", messages=HELLO, api_key="k")
@@ -180,6 +191,34 @@ def test_third_parties_add_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             parse_model("theres/m", frozenset())
     finally:
         hosts._registered.cache_clear()  # noqa: SLF001 - as a new process would have it
+
+
+ADDRESSES = {
+    "bedrock": ("https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1", "AWS_BEARER_TOKEN_BEDROCK"),
+    "cohere": ("https://api.cohere.ai/compatibility/v1", "COHERE_API_KEY"),
+    "deepseek": ("https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
+    "fireworks": ("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    "gemini": ("https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
+    "groq": ("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    "lm_studio": ("http://localhost:1234/v1", "LM_STUDIO_API_KEY"),
+    "mistral": ("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    "ollama": ("http://localhost:11434/v1", "OLLAMA_API_KEY"),
+    "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "openrouter": ("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    "together": ("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "vllm": ("http://localhost:8000/v1", "VLLM_API_KEY"),
+    "xai": ("https://api.x.ai/v1", "XAI_API_KEY"),
+}
+
+
+def test_the_hosts_on_openais_wire(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys go to these addresses and no others: a changed row is a decision, made in two places."""
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert sorted(ADDRESSES) == ON_OPENAIS_WIRE
+    for name, (address, variable) in ADDRESSES.items():
+        monkeypatch.setenv(variable, f"key of {name}")
+        target = choose(parse_model(f"{name}/m", frozenset()), None)
+        assert (target.api_base, target.api_key) == (address, f"key of {name}")
 
 
 def test_rows_are_complete() -> None:

@@ -63,13 +63,12 @@ class HumanloopFolder:
             ]
         return parse_prompt(record, ref.id, http.where)
 
-    def summaries(self, http: Http) -> Iterator[PromptSummary]:
+    def summaries(self, http: Http) -> Iterator[PromptSummary]:  # noqa: ARG002 - as a server is asked
         """All prompts of the export, then all ``.prompt`` files."""
         for exported in {one.directory: one for found in self._exports().values() for one in found}.values():
             if exported.kind == "prompt":
-                names = [row.get("environment_name") for row in self._deployments(exported, http.where)]
                 versions = tuple(path.name for path in _versions(exported.directory))
-                yield PromptSummary(exported.path, versions, tuple(dict.fromkeys(texts(names))), exported.tags)
+                yield PromptSummary(exported.path, versions, self._environments(exported), exported.tags)
         for name, _ in self._folder.walk(".prompt"):
             yield PromptSummary(name)
 
@@ -118,6 +117,15 @@ class HumanloopFolder:
         if not isinstance(name, str) or not name:
             name = directory.name
         return Exported(directory, name, kind if isinstance(kind, str) else "prompt", texts(record.get("tags")))
+
+    def _environments(self, exported: Exported) -> tuple[str, ...]:
+        """Where it is deployed, for a listing: a file that can't be read hides no other prompt."""
+        try:
+            rows = self._deployments(exported, f"humanloop export {exported.directory.name!r}")
+        except (ConfigurationError, PromptConfigError) as error:
+            log.logger.warning("not read: %s", error)
+            return ()
+        return tuple(dict.fromkeys(texts([row.get("environment_name") for row in rows])))
 
     def _deployments(self, exported: Exported, where: str) -> list[dict[str, Any]]:
         rows = self._json(exported.directory / "deployments.json", where)

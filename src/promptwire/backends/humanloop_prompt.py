@@ -40,7 +40,7 @@ def parse_prompt(body: dict[str, Any], prompt_id: str, where: str) -> Prompt:
         text=template if isinstance(template, str) else None,
         messages=None if isinstance(template, str) else tuple(map(_message, template or ())),
         backend="humanloop",
-        version=body.get("version_id"),
+        version=_version(body.get("version_id")),
         labels=environments(body),
         tags=texts(body.get("tags")),
         config=_config(body, where),
@@ -54,14 +54,17 @@ def parse_version(body: Mapping[str, Any], labels: tuple[str, ...] | None = None
     if isinstance(author, dict):
         author = author.get("full_name") or author.get("email_address")
     said = (body.get(key) for key in ("version_description", "commit_message", "version_name"))
-    version = body.get("version_id")
     return PromptVersion(
-        version if isinstance(version, str) else None,
+        _version(body.get("version_id")),
         environments(body) if labels is None else labels,
         author if isinstance(author, str) else None,
         read_time(body.get("created_at")),
         next((text for text in said if isinstance(text, str) and text), None),
     )
+
+
+def _version(given: object) -> int | str | None:
+    return given if isinstance(given, int | str) else None
 
 
 def environments(body: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
+from promptwire.errors import ConfigurationError
 from promptwire.exchange import Request
 from promptwire.gateway.openai import OpenAIWire
 from promptwire.gateway.providers import Target
@@ -29,5 +30,7 @@ def _url(target: Target) -> str:
     version = target.api_version or DEFAULT_VERSION
     if version == "v1" or target.api_base.endswith("/openai/v1"):
         return f"{base}/openai/v1/chat/completions"
+    if target.model in {".", ".."}:  # they survive quoting, and would lead to another address
+        raise ConfigurationError(f"azure: {target.model!r} is no deployment's name")
     deployment = quote(target.model, safe="")
     return f"{base}/openai/deployments/{deployment}/chat/completions?api-version={quote(version, safe='')}"

@@ -58,6 +58,8 @@ def parse_model(
     if backend:
         rest = after
     provider, name = split_provider(rest)
+    if provider is None and rest.endswith("/") and find_provider(rest[:-1]):
+        raise ConfigurationError(f"model {model!r} names a provider, and no model of it")
     if provider is None and "/" in rest and not (api_base or os.environ.get("OPENAI_BASE_URL")):
         known = sorted(all_providers())
         unknown = rest.partition("/")[0]

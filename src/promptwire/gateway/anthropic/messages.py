@@ -23,7 +23,7 @@ class Conversation:
     def __init__(self, messages: Sequence[object]) -> None:
         self._system: list[str | list[Block]] = []
         self._turns: list[dict[str, Any]] = []
-        self._ids: dict[str, str] = {}  # of the calls so far, as given and as sent
+        self._ids: dict[str, list[str]] = {}  # of the calls so far, as given and as sent
         self._taken: set[str] = set()
         for at, message in enumerate(messages):
             with shaped(f"messages[{at}]"):
@@ -88,7 +88,10 @@ class Conversation:
         """Thinking first, if it is signed; alone it is no turn."""
         thought = [dict(block) for block in message.get("thinking_blocks") or () if _is_signed(block)]
         said = to_blocks(message.get("content") or message.get("refusal"))
-        called = [self._call(call) for call in message.get("tool_calls") or ()]
+        calls = message.get("tool_calls") or ()
+        for call in calls:
+            self._ids.pop(call["id"], None)
+        called = [self._call(call) for call in calls]
         return [*thought, *said, *called] if said or called else []
 
     def _call(self, call: Mapping[str, Any]) -> Block:
@@ -97,19 +100,24 @@ class Conversation:
         return {**made, "input": _arguments(function.get("arguments"))}
 
     def _new_id(self, given: str) -> str:
-        """An id in the API's letters, and another than the calls before have: some hosts count anew in each turn."""
+        """An id in the API's letters, and another than the calls before have.
+
+        Some hosts count anew in each turn, or give all calls of a turn one id: their results are in the calls' order.
+        """
         base = sent = _OUTSIDE_IDS.sub("_", given) or "call"
         number = 1
         while sent in self._taken:
             number += 1
             sent = f"{base}_{number}"
         self._taken.add(sent)
-        self._ids[given] = sent
+        self._ids.setdefault(given, []).append(sent)
         return sent
 
     def _result(self, message: Mapping[str, Any]) -> Block:
         given = message["tool_call_id"]
-        made: Block = {"type": "tool_result", "tool_use_id": self._ids.get(given, _OUTSIDE_IDS.sub("_", given))}
+        known = self._ids.get(given) or [_OUTSIDE_IDS.sub("_", given)]
+        known.append(known.pop(0))
+        made: Block = {"type": "tool_result", "tool_use_id": known[-1]}
         blocks = to_blocks(message.get("content"))
         if blocks:
             made["content"] = compact(blocks)

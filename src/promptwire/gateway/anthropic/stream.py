@@ -10,7 +10,6 @@ from promptwire.gateway.anthropic.answer import (
     arguments,
     finish_reason,
     is_call,
-    is_json_answer,
     is_thinking,
     refusal,
     to_call,
@@ -30,6 +29,7 @@ class AnthropicEvents:
         self._head: dict[str, Any] = {}
         self._blocks: dict[int, dict[str, Any]] = {}  # those not yet complete, by index
         self._heard: set[int] = set()  # of them, the calls whose input has begun
+        self._places: dict[int, int] = {}  # of them, each call's place among the calls
         self._calls = 0
         self._usage: dict[str, Any] = {}
         self._stop_reason: str | None = None
@@ -81,7 +81,9 @@ class AnthropicEvents:
         if is_call(block):
             opening = to_call(block)
             opening["function"]["arguments"] = ""
+            self._places[event["index"]] = self._calls
             yield self._chunk({"tool_calls": [{"index": self._calls, **opening}]})
+            self._calls += 1
         elif block["type"] == "text" and block["text"]:
             yield self._chunk({"content": block["text"]})
 
@@ -97,24 +99,25 @@ class AnthropicEvents:
                 block["signature"] = delta["signature"]
             case "input_json_delta" if block["type"] == "tool_use" and delta["partial_json"]:
                 self._heard.add(event["index"])
-                yield from self._input(block, delta["partial_json"])
+                yield self._input(event["index"], delta["partial_json"])
             case _:  # citations and the server's own tools, of which OpenAI's chunks have no like; empty pieces
                 pass
 
     def _close(self, event: Event) -> Iterator[Chunk]:
-        block = self._blocks.pop(event["index"])
+        index = event["index"]
+        block = self._blocks.pop(index)
         if is_thinking(block):
             yield self._chunk({"thinking_blocks": [block]})
-        elif block["type"] == "tool_use":
-            if event["index"] not in self._heard:  # no arguments, or all of them at once
-                yield from self._input(block, arguments(block))
-            self._calls += is_call(block)
+        elif block["type"] == "tool_use" and index not in self._heard:  # no arguments, or all of them at once
+            yield self._input(index, arguments(block))
+        self._places.pop(index, None)
+        self._heard.discard(index)
 
-    def _input(self, block: Event, piece: str) -> Iterator[Chunk]:
-        if is_json_answer(block):
-            yield self._chunk({"content": piece})
-        else:
-            yield self._chunk({"tool_calls": [{"index": self._calls, "function": {"arguments": piece}}]})
+    def _input(self, index: int, piece: str) -> Chunk:
+        """A piece of a call's arguments, or of an answer in JSON."""
+        if index not in self._places:
+            return self._chunk({"content": piece})
+        return self._chunk({"tool_calls": [{"index": self._places[index], "function": {"arguments": piece}}]})
 
     def _note(self, event: Event) -> None:
         """Why it stopped; the counts are those of the whole message so far."""
