@@ -49,6 +49,5 @@ def _history(session: Session, prompt: Reference, limit: int) -> None:
 
 def _date(date: datetime | None, *, as_json: bool) -> str | None:
     """In full for programs, to the minute and in local time for people."""
-    if date is None:
-        return None
-    return date.isoformat() if as_json else date.astimezone().isoformat(" ", "minutes")
+    told = (date and date.isoformat(), date and date.astimezone().isoformat(" ", "minutes"))
+    return told[0] if as_json else told[1]
