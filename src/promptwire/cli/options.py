@@ -166,6 +166,8 @@ def _debug(_: click.Context, __: click.Parameter, on: bool) -> None:  # noqa: FB
 
 def complete_backends(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
     """For the shell: the backends' names."""
+    from promptwire.backends import known_backends
+
     return [name for name in sorted(known_backends()) if name.startswith(begun)]
 
 

@@ -49,5 +49,5 @@ def _history(session: Session, prompt: Reference, limit: int) -> None:
 
 def _date(date: datetime | None, *, as_json: bool) -> str | None:
     """In full for programs, to the minute and in local time for people."""
-    told = (date and date.isoformat(), date and date.astimezone().isoformat(" ", "minutes"))
-    return told[0] if as_json else told[1]
+    told = date if date is None or as_json else date.astimezone()
+    return None if told is None else told.isoformat() if as_json else told.isoformat(" ", "minutes")
