@@ -7,7 +7,7 @@ from promptwire.attempts import fetch_prompt
 from promptwire.backends import LATEST, Backend, writable_backend
 from promptwire.backends.http import Http
 from promptwire.differences import compare
-from promptwire.errors import ConfigurationError, PromptNotFoundError
+from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError, TemplateError
 from promptwire.prompts import Prompt, PromptRef
 
 
@@ -43,11 +43,12 @@ def push(
 def _held(backend: Backend, prompt: Prompt, http: Http) -> Prompt | None:
     """The version of the backend's that has the prompt's content."""
     newest = PromptRef(prompt.id, label=LATEST)
-    copied = [] if prompt.version is None else [replace(newest, version=prompt.version, label=None)]
+    is_known = isinstance(prompt.version, int) or prompt.backend == backend.name
+    copied = [replace(newest, version=prompt.version, label=None)] if prompt.version is not None and is_known else []
     for ref in (*copied, newest):
         try:
             held = fetch_prompt(backend, ref, http)
-        except PromptNotFoundError:
+        except (PromptNotFoundError, TemplateError, PromptConfigError):  # a broken version is mended by a new one
             continue
         if not compare(held, prompt):
             return held

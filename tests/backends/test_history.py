@@ -159,6 +159,23 @@ def test_a_pushed_version_is_seen_at_once(langfuse: FakeLangfuse) -> None:
     assert (prompt.version, prompt.text, prompt.tags) == (2, "Bye {{name}}", ("t",))
 
 
+def test_a_broken_version_is_mended_by_a_new_one(langfuse: FakeLangfuse) -> None:
+    langfuse.publish("odd", "x", config={"temperature": "hot"})
+    assert Resolver("langfuse").push(Prompt("odd", text="x")).version == 2
+
+
+def test_a_prompt_moves_from_one_backend_to_another(langfuse: FakeLangfuse) -> None:
+    with FakeHumanloop() as server:
+        server.publish("a/b", [{"role": "system", "content": "Be {{ mood }}."}], model="gpt-4o", temperature=0.5)
+        theirs = Resolver(HumanloopBackend(server.api_key, server.url)).get_prompt("a/b")
+    resolver = Resolver("langfuse")
+    assert resolver.push(theirs, labels=["production"]).version == 1
+    ours = resolver.get_prompt("a/b")
+    assert (ours.messages, ours.model, ours.dialect) == (theirs.messages, "gpt-4o", "mustache")
+    assert ours.settings() == theirs.settings()
+    assert resolver.push(theirs).created is False
+
+
 class Counting(FakeLangfuse):
     """Carries a write out, and then answers as told."""
 

@@ -202,7 +202,10 @@ def test_push_moves_a_label_when_told(run: Any, project: FakeLangfuse) -> None:
     assert rows(run(*push, "--dry-run")) == [["support/reply", "", "production", "would be created"]]
     assert rows(run(*push)) == [["support/reply", "3", "production", "created"]]
     assert rows(run(*push)) == [["support/reply", "3", "", "unchanged"]]
-    staged = rows(run("push", "support/reply@1", "-b", "langfuse", "--label", "staging"))
+    staging = ("push", "support/reply@1", "-b", "langfuse", "--label", "staging")
+    assert rows(run(*staging, "--dry-run")) == [["support/reply", "3", "staging", "would be labelled"]]
+    run("show", "langfuse:support/reply@staging", code=exits.NOT_FOUND)
+    staged = rows(run(*staging))
     assert staged == [["support/reply", "3", "staging", "labelled"]]
     assert json.loads(run("show", "langfuse:support/reply@production", "--json").stdout)["version"] == 3
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 
 from promptwire.cli.exits import FINDINGS, OK
-from promptwire.cli.options import Reference, Session, _prompts, session
+from promptwire.cli.options import Reference, Session, complete_prompts, session
 from promptwire.cli.output import clean, on_terminal, say, say_json
 from promptwire.differences import compare
 from promptwire.prompts import Prompt
@@ -15,8 +15,8 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 @click.command("diff")
-@click.argument("before", metavar="A", shell_complete=_prompts)
-@click.argument("after", metavar="B", shell_complete=_prompts)
+@click.argument("before", metavar="A", shell_complete=complete_prompts)
+@click.argument("after", metavar="B", shell_complete=complete_prompts)
 @click.option("--exit-zero", is_flag=True, help="Exit 0 even if they differ.")
 @session
 def command(session: Session, before: str, after: str, *, exit_zero: bool) -> int:

@@ -41,10 +41,7 @@ class Lines:
 
 
 def _child(node: Any, step: str | int) -> tuple[int, Any] | None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == str(step):
-                return key.start_mark.line + 1, value
-    elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
         return node.value[step].start_mark.line + 1, node.value[step]
-    return None
+    return next(((key.start_mark.line + 1, value) for key, value in pairs if key.value == str(step)), None)

@@ -1,16 +1,16 @@
-"""Options that several commands share."""
+"""Options that several commands share; what reads them is imported when one is given, for --help needs none of it."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from promptwire.prompts import Prompt
+    from promptwire.prompts import Prompt, PromptRef
     from promptwire.resolver import Resolver
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,16 +25,13 @@ class Session:
     backend: str | None
     timeout: float
     as_json: bool
-    _resolver: list[Resolver] = field(default_factory=list)
 
-    @property
+    @functools.cached_property
     def resolver(self) -> Resolver:
         """One for the command."""
-        if not self._resolver:
-            from promptwire.resolver import Resolver
+        from promptwire.resolver import Resolver
 
-            self._resolver.append(Resolver(timeout=self.timeout))
-        return self._resolver[0]
+        return Resolver(timeout=self.timeout)
 
     def find(self, reference: Reference) -> tuple[Prompt, str]:
         """The prompt that is meant, and where it came from."""
@@ -63,7 +60,7 @@ class Reference:
 
     text: str
     backend: str | None
-    ref: Any
+    ref: PromptRef
 
     @classmethod
     def read(cls, text: str, version: str | None = None, label: str | None = None) -> Reference:
@@ -94,7 +91,8 @@ def session(function: F) -> F:
             help="How long to wait for a backend.",
         ),
         click.option(
-            "-b", "--backend", metavar="NAME", shell_complete=_backends, help="langfuse, humanloop, files or another."
+            "-b", "--backend", metavar="NAME", shell_complete=complete_backends,
+            help="langfuse, humanloop, files or another.",
         ),
     ):  # fmt: skip
         wrapper = option(wrapper)
@@ -111,7 +109,7 @@ def reference(function: F) -> F:
     for option in (
         click.option("--label", metavar="LABEL", help="The version that bears this label."),
         click.option("--version", metavar="VERSION", help="This version."),
-        click.argument("prompt", metavar="PROMPT", shell_complete=_prompts),
+        click.argument("prompt", metavar="PROMPT", shell_complete=complete_prompts),
     ):
         wrapper = option(wrapper)
     return wrapper  # type: ignore[return-value]
@@ -166,13 +164,15 @@ def _debug(_: click.Context, __: click.Parameter, on: bool) -> None:  # noqa: FB
         log.set_verbose()
 
 
-def _backends(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+def complete_backends(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    """For the shell: the backends' names."""
     from promptwire.backends import known_backends
 
     return [name for name in sorted(known_backends()) if name.startswith(begun)]
 
 
-def _prompts(ctx: click.Context, _: click.Parameter, begun: str) -> list[str]:
+def complete_prompts(ctx: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """For the shell: what ``completing`` finds."""
     from promptwire.cli.completing import references
 
     return references(begun, ctx.params.get("backend"))

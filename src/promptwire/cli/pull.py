@@ -14,7 +14,7 @@ from promptwire.backends import PromptSummary
 from promptwire.backends.files import FilesBackend
 from promptwire.backends.files_copies import Placed, place
 from promptwire.cli.exits import FINDINGS, OK, exit_code
-from promptwire.cli.options import Reference, Session, _prompts, session
+from promptwire.cli.options import Reference, Session, complete_prompts, session
 from promptwire.cli.output import complain, say_table
 from promptwire.errors import ConfigurationError, PromptNotFoundError, PromptwireError
 from promptwire.prompts import Prompt, PromptRef
@@ -39,7 +39,7 @@ class Wanted:
 
 
 @click.command("pull")
-@click.argument("prompts", nargs=-1, metavar="[PROMPT]...", shell_complete=_prompts)
+@click.argument("prompts", nargs=-1, metavar="[PROMPT]...", shell_complete=complete_prompts)
 @click.option("--version", "versions", multiple=True, metavar="VERSION", help="This version; may be repeated.")
 @click.option("--label", "labels", multiple=True, metavar="LABEL", help="The version that bears it; may be repeated.")
 @click.option("--all", "every", is_flag=True, help="All versions.")

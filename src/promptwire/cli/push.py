@@ -61,8 +61,7 @@ def command(
 def _local(reference: Reference) -> PromptRef:
     if reference.backend:
         raise click.UsageError(f"{reference.text!r}: push names prompts of the folder; the backend is --backend")
-    ref: PromptRef = reference.ref
-    return ref
+    return reference.ref
 
 
 def _state(pushed: Pushed, *, dry_run: bool) -> str:

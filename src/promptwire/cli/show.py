@@ -49,6 +49,5 @@ def _history(session: Session, prompt: Reference, limit: int) -> None:
 
 def _date(date: datetime | None, *, as_json: bool) -> str | None:
     """In full for programs, to the minute and in local time for people."""
-    if date is None:
-        return None
-    return date.isoformat() if as_json else date.astimezone().isoformat(" ", "minutes")
+    told = date if date is None or as_json else date.astimezone()
+    return None if told is None else told.isoformat() if as_json else told.isoformat(" ", "minutes")
