@@ -9,9 +9,10 @@ from typing import Any, Literal, Unpack
 
 from promptwire import log
 from promptwire.ambient import ambient_variables
-from promptwire.backends import Backend, PromptSummary, backend_prefix
+from promptwire.backends import Backend, backend_prefix
 from promptwire.backends.opened import Backends
 from promptwire.cache import PromptCache, Shortcuts, Slot
+from promptwire.catalog import Catalog
 from promptwire.contracts import Contracts
 from promptwire.errors import ConfigurationError
 from promptwire.events import OnEvent, Teller
@@ -21,12 +22,12 @@ from promptwire.params import merge_variables
 from promptwire.prompts import Prompt, PromptRef, check_missing
 from promptwire.rendered import RenderedPrompt
 from promptwire.rollout import Label, choose_label
-from promptwire.search import MAX_TIMEOUT, Fallback, FindOptions, Found, Listing, Search, as_seconds
+from promptwire.search import MAX_TIMEOUT, Fallback, FindOptions, Found, Search, as_seconds
 from promptwire.stores import Store
 from promptwire.stores.keeper import Keeper
 
 
-class Resolver:
+class Resolver(Catalog):
     """Turns prompt ids into prompts; shared by any number of threads and event loops.
 
     ``backend`` is a name, a ``Backend``, or by default what ``PROMPTWIRE_BACKEND`` says (``files``). ``cache_ttl``,
@@ -186,22 +187,6 @@ class Resolver:
             found = search.end()
         return found
 
-    def list_prompts(
-        self, *, backend: str | Backend | None = None, timeout: float | None = None
-    ) -> list[PromptSummary]:
-        """What prompts there are, ordered by id; asks the backend each time. Raises the errors of ``get_prompt``."""
-        listing = self._listing(backend, timeout)
-        listing.flight.wait(listing.deadline)
-        return listing.end()
-
-    async def alist_prompts(
-        self, *, backend: str | Backend | None = None, timeout: float | None = None
-    ) -> list[PromptSummary]:
-        """``list_prompts`` without blocking the loop."""
-        listing = self._listing(backend, timeout)
-        await listing.flight.await_(listing.deadline)
-        return listing.end()
-
     def invalidate(self, prompt_id: str | None = None, *, backend: str | Backend | None = None) -> int:
         """Have the next call fetch anew: one prompt, a backend's, or all; answers how many were cached.
 
@@ -238,9 +223,6 @@ class Resolver:
 
     def _search(self, slot: Slot, fallback: Fallback, timeout: float | None) -> Search:
         return Search(self._fetcher, slot, self._freshness, fallback, self._seconds(timeout))
-
-    def _listing(self, backend: str | Backend | None, timeout: float | None) -> Listing:
-        return Listing(self._fetcher, self.open_backend(backend), self._seconds(timeout))
 
     def _seconds(self, timeout: float | None) -> float:
         return self._timeout if timeout is None else as_seconds("timeout", timeout, MAX_TIMEOUT)

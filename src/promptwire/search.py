@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, TypedDict
 
 from promptwire import log
-from promptwire.backends import Backend, PromptSummary
+from promptwire.backends import Backend
 from promptwire.cache import NEVER, Slot
-from promptwire.errors import BackendError, BackendUnavailableError, ConfigurationError, PromptwireError
+from promptwire.errors import BackendError, ConfigurationError, PromptwireError
 from promptwire.fetching import Fetcher, Flight
 from promptwire.messages import parse_messages
 from promptwire.prompts import Prompt
@@ -144,24 +144,6 @@ class Search:
             slot.outage = True
             log.logger.warning("answering with a %s prompt: %s", _KINDS.get(source, source), error)
         return None if prompt is None else (prompt, source)  # type: ignore[return-value]
-
-
-class Listing:
-    """One call's wait for a backend's listing, which is not cached."""
-
-    def __init__(self, fetcher: Fetcher, backend: Backend, seconds: float) -> None:
-        self._name = backend.name
-        self.deadline = time.monotonic() + seconds
-        self.flight = fetcher.listing(backend, self.deadline)
-
-    def end(self) -> list[PromptSummary]:
-        """The answer, after the wait."""
-        outcome = self.flight.outcome
-        if outcome is None:
-            raise BackendUnavailableError(f"{self._name} prompts: no answer in time", retryable=True)
-        if isinstance(outcome, PromptwireError):
-            raise outcome.again()
-        return list(outcome)
 
 
 def _as_prompt(fallback: Fallback, slot: Slot) -> Prompt:
