@@ -122,6 +122,10 @@ def test_a_prompt_that_says_nothing_new_is_not_written_again(folder: Path) -> No
     store.put(KEY, PROMPT, 60, 0)
     assert path.stat().st_ino == inode
     assert path.stat().st_mtime > 1
+    os.utime(path, (5, 5))
+    stored = store.get(KEY, 0)
+    assert stored is not None
+    assert stored.prompt.fetched_at == 5, "its age is what its readers are shown"
     store.put(KEY, Prompt(PROMPT.id, text="Bye"), 60, 0)
     assert path.stat().st_ino != inode
 

@@ -50,7 +50,8 @@ class DiskStore:
         """What was last put. A file that is torn, forged or not ours is reported once, and left alone."""
         path = self._path(key)
         try:
-            return Stored(unseal(key, _read(path)))
+            sealed, confirmed = _read(path)
+            return Stored(unseal(key, sealed, fetched_at=confirmed))
         except FileNotFoundError:
             return None
         except RecordError as error:
@@ -105,8 +106,8 @@ class DiskStore:
                     Path(entry.path).unlink()
 
 
-def _read(path: Path) -> bytes:
-    """A regular file of ours that nobody else may write; ``RecordError`` for any other."""
+def _read(path: Path) -> tuple[bytes, float]:
+    """A regular file of ours that nobody else may write, and its time; ``RecordError`` for any other."""
     try:
         descriptor = os.open(path, os.O_RDONLY | _SAFELY)
     except OSError as error:
@@ -120,14 +121,14 @@ def _read(path: Path) -> bytes:
         if hasattr(os, "geteuid") and (told.st_uid != os.geteuid() or told.st_mode & 0o022):
             raise RecordError("it belongs to another user, or others may write it")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(MAX_RECORD)
+            return file.read(MAX_RECORD), told.st_mtime
     finally:
         os.close(descriptor)
 
 
 def _holds(path: Path, sealed: bytes) -> bool:
     try:
-        return _read(path) == sealed
+        return _read(path)[0] == sealed
     except (OSError, RecordError):
         return False
 

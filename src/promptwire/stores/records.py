@@ -35,11 +35,11 @@ def to_record(prompt: Prompt) -> dict[str, Any]:
     return record
 
 
-def from_record(record: Any) -> Prompt:
-    """The inverse. ``RecordError`` for what is no record of a prompt."""
+def from_record(record: Any, **more: Any) -> Prompt:
+    """The inverse, with ``more`` fields. ``RecordError`` for what is no record of a prompt."""
     if not isinstance(record, Mapping) or not record.keys() <= set(_FIELDS) or not _are_texts(record):
         raise RecordError("it is no record of a prompt")
-    fields = dict(record)
+    fields = {**record, **more}
     if isinstance(fields.get("messages"), list):
         fields["messages"] = [_message(item) for item in fields["messages"]]
     for name in ("labels", "tags"):
@@ -58,12 +58,12 @@ def seal(key: StoreKey, prompt: Prompt) -> bytes:
     return _HEADER + _code(key, body) + b"\n" + body
 
 
-def unseal(key: StoreKey, sealed: bytes) -> Prompt:
+def unseal(key: StoreKey, sealed: bytes, **more: Any) -> Prompt:
     """The prompt; ``RecordError`` where ``seal`` did not make these bytes for this key. Nothing else is parsed."""
     header, _, body = sealed.partition(b"\n")
     if not hmac.compare_digest(header, _HEADER + _code(key, body)):
         raise RecordError("it is torn, or was not written by a holder of the same credentials")
-    return from_record(json.loads(body)["prompt"])
+    return from_record(json.loads(body)["prompt"], **more)
 
 
 def _code(key: StoreKey, body: bytes) -> bytes:
