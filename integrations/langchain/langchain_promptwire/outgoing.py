@@ -1,5 +1,6 @@
 """LangChain's messages as OpenAI's dicts, which all of Promptwire's wires read."""
 
+import mimetypes
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -100,6 +101,8 @@ def _part(block: dict[str, Any]) -> list[dict[str, Any]]:
         parts = [{"type": "text", "text": block["text"]}]
     elif kind in _OPENAIS or (kind == "file" and isinstance(block.get("file"), dict)):
         parts = [{"type": kind, kind: block[kind]}]
+    elif kind == "file" and ("url" in block or "base64" in block or "data" in block):
+        parts = [{"type": "file", "file": _file(block)}]
     elif kind in {"document", "image"} and isinstance(block.get("source"), dict):
         parts = to_parts([block])
     else:
@@ -107,3 +110,12 @@ def _part(block: dict[str, Any]) -> list[dict[str, Any]]:
         parts = made["content"]
     marked = block if block.get("cache_control") else block.get("extras") or {}
     return [with_cache(part, marked) for part in parts]
+
+
+def _file(block: Mapping[str, Any]) -> dict[str, str]:
+    """A file of LangChain's: OpenAI's API wants a name for it, and takes no address."""
+    kind = block.get("mime_type") or "application/pdf"
+    told = {**(block.get("metadata") or {}), **(block.get("extras") or {}), **block}
+    named = told.get("filename") or f"file{mimetypes.guess_extension(kind) or ''}"
+    data = block.get("base64") or block.get("data")
+    return {"file_data": f"data:{kind};base64,{data}" if data else block["url"], "filename": named}
