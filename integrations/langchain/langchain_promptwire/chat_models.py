@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Self, cast
 
 from langchain_core.callbacks import CallbackManagerForLLMRun, Callbacks
-from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
+from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult

@@ -20,6 +20,7 @@ from langchain_core.messages import (
 from langchain_promptwire.outgoing import ORIGINAL, TOOL_BLOCKS, to_openai
 from promptwire.compose import Turn
 
+
 def to_langchain(message: Mapping[str, Any], *, exact: bool = True) -> BaseMessage:
     """A message dict as LangChain's class; roles that it has none for become a ``ChatMessage``.
 

@@ -5,15 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from langchain_core.messages import BaseMessage, convert_to_openai_messages
+from langchain_core.messages import BaseMessage, SystemMessage, convert_to_openai_messages
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import Field, StrictInt, field_validator
 
 from langchain_promptwire.calls import CALL_ARGUMENTS, CONTROLS, ChatInput, Layer, read_input, stacked
-from langchain_promptwire.delegates import SCHEMA_REPLACES, own_arguments, rewrapped, with_schema, with_tools
+from langchain_promptwire.delegates import (
+    SCHEMA_REPLACES,
+    own_arguments,
+    rewrapped,
+    with_metadata,
+    with_schema,
+    with_tools,
+)
 from langchain_promptwire.delegating import Delegating
 from langchain_promptwire.messages import plain_variables, to_langchain, turn
-from langchain_promptwire.portable import portable
+from langchain_promptwire.portable import lacking, portable
 from promptwire import log
 from promptwire.calls import RENDERING, PromptCall, Ready, make_ready, refuse_without_id
 from promptwire.default import default_resolver
@@ -28,6 +35,7 @@ from promptwire.search import Found
 
 # The argument of a call that carries with_structured_output's.
 SCHEMA = "promptwire_schema"
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -149,11 +157,9 @@ class Router(Delegating):
         """Model, messages and parameters; pure. Raises ``PromptwireError``."""
         prompt = found[0] if found else None
         caller = self._host(ask.caller, prompt)
-        choice = choose_model(
-            caller, prompt, ignore_prompt_model=ask.ignore_model, allowed_models=self.allowed_models
-        )
+        choice = choose_model(caller, prompt, ignore_prompt_model=ask.ignore_model, allowed_models=self.allowed_models)
         params = self._params(ask, prompt, choice)
-        run = self._delegate(caller, prompt, choice, params)
+        run = with_metadata(self._delegate(caller, prompt, choice, params), params)
         messages, provenance = _composed(ask, found)
         schema = params.pop(SCHEMA, None)
         if self.llm is not None:
@@ -163,23 +169,44 @@ class Router(Delegating):
 
     def _params(self, ask: Ask, prompt: Prompt | None, choice: Choice) -> dict[str, Any]:
         """The model's parameters, from the delegate's own to the call's (DESIGN 4.2)."""
-        settings = {} if prompt is None or ask.ignore_params else settings_for(prompt, choice, ask.resolver)
+        settings = {} if prompt is None or ask.ignore_params else self._settings(prompt, choice, ask.resolver)
         if ask.given.get(SCHEMA) is not None:
             settings = {name: value for name, value in settings.items() if name not in SCHEMA_REPLACES}
         params = merge_params(own_arguments(self._fixed), self.own_params, settings, ask.bound, ask.given)
         return params if self._is_gateway else portable(params, choice.provider)
+
+    def _settings(self, prompt: Prompt, choice: Choice, resolver: Resolver) -> dict[str, Any]:
+        """What the prompt sets, without what the delegate has no word for; that is noted once per prompt."""
+        settings = settings_for(prompt, choice, resolver)
+        names = [] if self._is_gateway else lacking(settings, choice.provider)
+        if names and resolver.first_time((prompt.backend, prompt.id, "delegate", *names)):
+            what = f"{prompt.where} sets {', '.join(names)}"
+            log.logger.warning("%s to what %s's chat model has no word for: left out", what, choice.provider)
+        return {name: value for name, value in settings.items() if name not in names}
 
 
 def _composed(ask: Ask, found: Found | None) -> tuple[list[BaseMessage], dict[str, Any]]:
     """What is sent, and the prompt it came from."""
     messages, provenance = ask.messages, {}
     if ask.call and found:
-        ready = make_ready(ask.call, found, [turn(message) for message in messages], ask.resolver, level=logging.WARNING)
+        ready = make_ready(
+            ask.call, found, [turn(message) for message in messages], ask.resolver, level=logging.WARNING
+        )
         messages = _sent(ready)
+        _note_missing_turn(messages, found[0], ask.resolver)
         provenance = _provenance(describe(ready.rendered, ask.call.label))
     if not messages:
         raise ConfigurationError("there is nothing to send: give messages, or a prompt_id of a prompt with messages")
     return messages, provenance
+
+
+def _note_missing_turn(messages: list[BaseMessage], prompt: Prompt, resolver: Resolver) -> None:
+    """Instructions alone are sent as they are: some models answer them, others refuse."""
+    alone = all(isinstance(message, SystemMessage) for message in messages)
+    if alone and resolver.first_time((prompt.backend, prompt.id, "no turn")):
+        log.logger.warning(
+            "%s has no user turn, and the call gives no messages: its instructions are sent alone", prompt.where
+        )
 
 
 def _sent(ready: Ready) -> list[BaseMessage]:

@@ -90,7 +90,9 @@ def test_providers_go_by_langchains_words(provider: str, word: str) -> None:
 
 def test_a_provider_that_only_the_factory_knows() -> None:
     factory = Factory()
-    model = chat(factory, prompt_id="stranger", model="langfuse/gpt-4o", api_key="sk-openai", base_url="http://localhost")
+    model = chat(
+        factory, prompt_id="stranger", model="langfuse/gpt-4o", api_key="sk-openai", base_url="http://localhost"
+    )
     model.invoke([])
     assert factory.calls == [("m-1", {"model_provider": "stranger"})]
 
@@ -128,7 +130,9 @@ def test_the_kept_are_bounded_and_made_in_any_thread() -> None:
 
 def test_the_explicit_key_is_for_its_own_provider() -> None:
     factory = Factory()
-    model = chat(factory, model="langfuse/openai/gpt-4o", api_key=SecretStr("sk-mine"), base_url="http://localhost:1/v1")
+    model = chat(
+        factory, model="langfuse/openai/gpt-4o", api_key=SecretStr("sk-mine"), base_url="http://localhost:1/v1"
+    )
     model.invoke([])
     model.invoke([], prompt_id="claude", model="anthropic/claude-x")
     assert factory.calls[0][1].items() >= {"api_key": "sk-mine", "base_url": "http://localhost:1/v1"}.items()
@@ -136,7 +140,7 @@ def test_the_explicit_key_is_for_its_own_provider() -> None:
 
 
 def test_it_cannot_make_what_nobody_names() -> None:
-    with pytest.raises(ConfigurationError, match="'none'.*nor the call names a model"):
+    with pytest.raises(ConfigurationError, match=r"'none'.*nor the call names a model"):
         chat(init_chat_model, prompt_id="none").invoke([])
 
 
@@ -162,7 +166,7 @@ def test_a_factory_that_fails(factory: Any, says: str) -> None:
 
 
 def test_a_provider_that_the_factory_does_not_know() -> None:
-    with pytest.raises(ConfigurationError, match="stranger/m-1, which .* names.*Unsupported provider"):
+    with pytest.raises(ConfigurationError, match=r"stranger/m-1, which .* names.*Unsupported provider"):
         chat(init_chat_model, prompt_id="stranger").invoke([])
     with pytest.raises(PromptConfigError, match="provider 'stranger'"):
         chat(None, prompt_id="stranger").invoke([])

@@ -51,8 +51,10 @@ def prompts(openai: FakeOpenAI, langfuse: FakeLangfuse) -> None:
 
 
 def test_what_is_bound_to_the_llm_stays_through_tools_and_schemas(openai: FakeOpenAI, recorder: Any) -> None:
-    llm = ChatOpenAI(model="gpt-4o-mini").bind(seed=1, user="llm", tools=None).with_config(
-        callbacks=[recorder], tags=["own"]
+    llm = (
+        ChatOpenAI(model="gpt-4o-mini")
+        .bind(seed=1, user="llm", tools=None)
+        .with_config(callbacks=[recorder], tags=["own"])
     )
     model = chat(llm)
     doors: list[Any] = [
@@ -105,7 +107,7 @@ async def test_fallbacks_of_the_llm(colour: str, openai: FakeOpenAI, down: FakeO
 
 def test_the_prompts_model_cannot_be_set_on_fallbacks(openai: FakeOpenAI) -> None:
     llm = ChatOpenAI(model="gpt-4o-mini").with_fallbacks([ChatOpenAI(model="gpt-4o")])
-    with pytest.raises(PromptConfigError, match="RunnableWithFallbacks|no chat model"):
+    with pytest.raises(PromptConfigError, match="no chat model's"):
         chat(llm, prompt_id="warm").invoke("Hi")
     assert chat(llm, prompt_id="warm", ignore_prompt_model=True).invoke("Hi").content == "[gpt-4o-mini] Hi"
     with pytest.raises(ConfigurationError, match="cache= can't be set on a RunnableWithFallbacks"):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 from langchain.chat_models import init_chat_model
 from langchain_anthropic import ChatAnthropic
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
@@ -81,8 +82,8 @@ class OnAnthropic:
 class _Counted:
     """The counts that Anthropic's API gives in detail."""
 
-    chat_model_class: Any
-    chat_model_params: Any
+    chat_model_class: ClassVar[type[BaseChatModel]]
+    chat_model_params: ClassVar[dict[str, Any]]
 
     @property
     def supported_usage_metadata_details(self) -> dict[Literal["invoke", "stream"], list[Detail]]:
@@ -134,7 +135,11 @@ class OverGateway:
 
 class OverGatewayOnAnthropic(_Counted):
     chat_model_class = ChatPromptwire
-    chat_model_params: ClassVar[dict[str, Any]] = {"model": f"anthropic/{CLAUDE}", "prompt_id": "persona", "resolver": RESOLVER}
+    chat_model_params: ClassVar[dict[str, Any]] = {
+        "model": f"anthropic/{CLAUDE}",
+        "prompt_id": "persona",
+        "resolver": RESOLVER,
+    }
     supports_json_mode = True
 
 
@@ -230,7 +235,9 @@ class TestOverGatewayOnAnthropic(OverGatewayOnAnthropic, OnAnthropic, ChatModelI
 
 # Plain ChatOpenAI warns of the same in these tests.
 _OPENAIS_OWN = pytest.mark.filterwarnings(
-    "ignore:Received a Pydantic BaseModel V1 schema", "ignore:Pydantic serializer warnings", "ignore:OpenAI may require a filename"
+    "ignore:Received a Pydantic BaseModel V1 schema",
+    "ignore:Pydantic serializer warnings",
+    "ignore:OpenAI may require a filename",
 )
 
 
