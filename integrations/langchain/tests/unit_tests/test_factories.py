@@ -137,6 +137,8 @@ def test_the_explicit_key_is_for_its_own_provider() -> None:
     model.invoke([], prompt_id="claude", model="anthropic/claude-x")
     assert factory.calls[0][1].items() >= {"api_key": "sk-mine", "base_url": "http://localhost:1/v1"}.items()
     assert factory.calls[1] == ("claude-x", {"model_provider": "anthropic", "max_tokens": 9})
+    chat(factory, prompt_id="claude", model="langfuse/openai/gpt-4o", api_key=SecretStr("sk-mine")).invoke([])
+    assert factory.calls[2] == (CLAUDE, {"model_provider": "anthropic", "max_tokens": 9})
 
 
 def test_it_cannot_make_what_nobody_names() -> None:
