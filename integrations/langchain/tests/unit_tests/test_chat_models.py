@@ -201,14 +201,15 @@ def test_missing_variables_may_be_kept(openai: FakeOpenAI) -> None:
 
 async def test_retries_and_timeout_are_the_gateways(openai: FakeOpenAI) -> None:
     openai.fail(500)
-    for number, (given, per_call) in enumerate([({"max_retries": 0}, {}), ({}, {"max_retries": 0})], 1):
+    model = chat(prompt_variables=ADA)
+    for number, asked in enumerate((chat(prompt_variables=ADA, max_retries=0), model.bind(max_retries=0)), 1):
         with pytest.raises(promptwire.GatewayError):
-            await chat(prompt_variables=ADA, **given).ainvoke([], **per_call)
+            await asked.ainvoke([])
         assert openai.count == number
     openai.hang()
-    for given in ({"timeout": 0.05}, {}):
+    for asked in (chat(prompt_variables=ADA, max_retries=0, timeout=0.05), model.bind(max_retries=0, timeout=0.05)):
         with pytest.raises(promptwire.GatewayError, match="time"):
-            chat(prompt_variables=ADA, max_retries=0, **given).invoke([], **({} if given else {"timeout": 0.05}))
+            asked.invoke([])
 
 
 def test_with_prompt_and_bind_make_copies(openai: FakeOpenAI) -> None:
