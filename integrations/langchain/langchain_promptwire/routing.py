@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from langchain_core.messages import BaseMessage, SystemMessage, convert_to_openai_messages
+from langchain_core.messages import BaseMessage, SystemMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import Field, StrictInt, field_validator
 
@@ -20,6 +20,7 @@ from langchain_promptwire.delegates import (
 )
 from langchain_promptwire.delegating import Delegating
 from langchain_promptwire.messages import plain_variables, to_langchain, turn
+from langchain_promptwire.outgoing import to_show
 from langchain_promptwire.portable import lacking, portable
 from promptwire import log
 from promptwire.calls import RENDERING, PromptCall, Ready, make_ready, refuse_without_id
@@ -127,7 +128,7 @@ class Router(Delegating):
         """What is bound, and above it the allowed keys of ``config["configurable"]``."""
         told = (config or {}).get("configurable") or {}
         picked = {name: told[name] for name in self.configurable_keys if name in told}
-        return Layer.of(self._above(picked))
+        return Layer.of(self._above(picked) if picked else self.bound_arguments)
 
     def _above(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What is bound, and arguments bound later."""
@@ -162,7 +163,7 @@ class Router(Delegating):
         messages, provenance = _composed(ask, found)
         schema = params.pop(SCHEMA, None)
         if self.llm is not None:
-            log.show_resolved(choice.model, lambda: convert_to_openai_messages(messages), params)
+            log.show_resolved(choice.model, lambda: to_show(messages), params)
         run = with_tools(run, params) if schema is None else with_schema(run, schema, params)
         return Route(rewrapped(self._fixed, run), messages, params if schema is None else {}, provenance)
 
