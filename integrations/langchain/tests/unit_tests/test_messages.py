@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_promptwire.messages import to_langchain, to_openai, turn
+from langchain_promptwire.messages import to_langchain, turn
+from langchain_promptwire.outgoing import to_openai
 
 CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
 SPACED = {**CALL, "function": {"name": "f", "arguments": '{"x": 1}'}}
@@ -91,4 +92,5 @@ def test_turns_are_views() -> None:
     assert seen.item is mixed
     assert turn(to_langchain({"role": "developer", "content": "D"})).role == "developer"
     assert turn(ChatMessage(role="narrator", content="N")).role == "narrator"
+    assert turn(HumanMessage([{"type": "tool_result", "tool_use_id": "a", "content": "R"}])).role == "tool"
     assert (turn(AIMessage("A")).role, turn(AIMessage("A")).calls_tools) == ("assistant", False)
