@@ -45,6 +45,10 @@ class PromptCall:
         if self.missing is not None:
             check_missing(self.missing)
 
+    def merged_variables(self) -> dict[str, Any]:
+        """What the prompt is filled in with."""
+        return merge_variables(self.variables, ambient_variables(), self.overrides)
+
     def options(self) -> FindOptions:
         """What a resolver's ``find`` is to be asked."""
         return {
@@ -71,7 +75,7 @@ def make_ready(
     ``level`` is for the note that ``auto`` left some of the caller's text out, made once per prompt and resolver.
     """
     prompt, source = found
-    variables = merge_variables(call.variables, ambient_variables(), call.overrides)
+    variables = call.merged_variables()
     question = None
     if call.input_variable is not None:
         question, turns = take_question(turns)

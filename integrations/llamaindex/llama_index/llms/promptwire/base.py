@@ -14,8 +14,10 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.tools import BaseTool
 from llama_index.llms.promptwire.delegates import Delegates, Rules
-from llama_index.llms.promptwire.endpoints import ChatOnlyLLM, with_question
+from llama_index.llms.promptwire.endpoints import with_question
+from llama_index.llms.promptwire.filling import ManagedMessages
 from llama_index.llms.promptwire.run import Ask, TemplateMessages
+from llama_index.llms.promptwire.slots import SlotLLM, managed_in
 from pydantic import Field, PlainSerializer, PrivateAttr, SecretStr
 
 from promptwire.calls import RENDERING, SELECTION, PromptCall, refuse_without_id, select
@@ -34,7 +36,7 @@ _KNOWN = OPENAI_PARAMS.union(_PER_CALL, _PARAMS)
 _TOOLS = "_tools_request"
 
 
-class Promptwire(ChatOnlyLLM):
+class Promptwire(SlotLLM):
     """An LLM that says what a managed prompt says: ``Promptwire(model="langfuse/gpt-4o", prompt_id="welcome")``.
 
     ``llm`` is the LLM that runs the prompt, by default a ``PromptwireGateway`` for the model that the prompt or
@@ -66,6 +68,8 @@ class Promptwire(ChatOnlyLLM):
     context_window: int | None = None
     num_output: int | None = None
     is_function_calling_model: bool | None = None
+    report_variables: bool = False
+    """Whether ``PromptResolvedEvent`` tells the variables' values."""
     bound: dict[str, Any] = Field(default_factory=dict, repr=False)
     """What ``bind`` was given, where it outranks the prompt."""
 
@@ -139,25 +143,29 @@ class Promptwire(ChatOnlyLLM):
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         ask = self._ask(messages, kwargs)
         run = ask.run(await ask.afind())
-        return run.mark(await run.start("achat"))
+        return run.mark(await run.astart("achat"))
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         ask = self._ask(messages, kwargs)
         run = ask.run(await ask.afind())
-        return run.amark_each(await run.start("astream_chat"))
+        return run.amark_each(await run.astart("astream_chat"))
 
     def _ask(self, messages: Sequence[ChatMessage], given: dict[str, Any]) -> Ask:
         if not isinstance(messages, Iterable):
             raise ConfigurationError(f"messages is a list of ChatMessage, not {type(messages).__name__}")
         tools = given.pop(_TOOLS, None)
+        resolver = self._resolver or default_resolver()
+        managed = managed_in(messages, given, self.prompt_id, resolver)
         model = given.pop("model", None) or self.bound.get("model")
         say = {name: self._said(name, given) for name in (*RENDERING, *_RULES)}
         caller = self._delegates.caller(model or self.model)
         backend = caller.backend or (self._delegates.caller(self.model).backend if model else None)
-        call = self._prompt_call(given, backend, {name: say[name] for name in RENDERING})
+        rendering = {name: say[name] for name in RENDERING}
+        call = None if managed else self._prompt_call(given, backend, rendering)
         _check_names(given)
         return Ask(
             messages=messages if isinstance(messages, TemplateMessages) else list(messages),
+            managed=managed,
             call=call,
             caller=caller,
             own={**{name: getattr(self, name) for name in _PARAMS}, **self.additional_kwargs},
@@ -168,8 +176,10 @@ class Promptwire(ChatOnlyLLM):
                 ignore_prompt_model=bool(say["ignore_prompt_model"] or model), allowed_models=say["allowed_models"]
             ),
             ignore_prompt_params=bool(say["ignore_prompt_params"]),
-            resolver=self._resolver or default_resolver(),
+            resolver=resolver,
             delegates=self._delegates,
+            manager=self.callback_manager,
+            report_variables=self.report_variables,
         )
 
     def _prompt_call(self, given: dict[str, Any], backend: str | None, rendering: dict[str, Any]) -> PromptCall | None:
@@ -204,7 +214,10 @@ class Promptwire(ChatOnlyLLM):
 
     def _get_messages(self, prompt: BasePromptTemplate, **prompt_args: Any) -> list[ChatMessage]:
         """Used by ``predict`` and its kin, on the way to the chat endpoints."""
-        return TemplateMessages(super()._get_messages(prompt, **prompt_args), {**prompt.kwargs, **prompt_args})
+        messages = super()._get_messages(prompt, **prompt_args)
+        if isinstance(messages, ManagedMessages):
+            return messages
+        return TemplateMessages(messages, {**prompt.kwargs, **prompt_args})
 
     def _prepare_chat_with_tools(  # noqa: PLR0917 - the framework's signature
         self,

@@ -4,10 +4,12 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from llama_index.core.base.llms.types import LLMMetadata
+from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
 from llama_index.llms.promptwire.endpoints import picklable
 from llama_index.llms.promptwire.gateway import PromptwireGateway
+from llama_index.llms.promptwire.managers import Managers
 from pydantic import SecretStr
 
 from promptwire.backends import known_backends
@@ -49,6 +51,7 @@ class Delegates:
             raise ConfigurationError(f"api_key= is a text or a SecretStr, not {type(api_key).__name__}")
         self._api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self._kept: dict[Hashable, LLM] = {}
+        self._managers = Managers()
 
     def __deepcopy__(self, _: object) -> "Delegates":
         return self
@@ -66,17 +69,25 @@ class Delegates:
         named = parsed.model.removeprefix(f"{provider}/") if parsed.model else _model(self.llm)
         return CallerModel(parsed.backend, provider, named, None, base)
 
-    def pick(self, caller: CallerModel, prompt: Prompt | None, params: Mapping[str, Any], rules: Rules) -> LLM:
-        """The LLM for a call; made once for each model."""
+    def pick(
+        self,
+        caller: CallerModel,
+        prompt: Prompt | None,
+        params: Mapping[str, Any],
+        rules: Rules,
+        manager: CallbackManager,
+    ) -> LLM:
+        """The LLM for a call, reporting to ``manager``; made once for each model."""
         if self.llm is not None:
-            return self._variant(self.llm, caller, prompt, params, rules)
+            chosen = self._variant(self.llm, caller, prompt, params, rules)
+            return self._managers.reporting(chosen, manager, owned=False)
         target = choose(caller, prompt, **rules)
 
         def gateway() -> LLM:
             model = f"{target.provider}/{target.model}"
             return PromptwireGateway(model=model, api_key=target.api_key, base_url=target.api_base)
 
-        return self._keep(target, gateway)
+        return self._managers.reporting(self._keep(target, gateway), manager, owned=True)
 
     def metadata(self, model: str | None) -> LLMMetadata:
         """What is known without resolving anything; never raises."""

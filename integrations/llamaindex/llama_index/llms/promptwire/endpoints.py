@@ -19,6 +19,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM, ToolSelection
 from llama_index.llms.promptwire.convert import selection, tool_calls
+from llama_index.llms.promptwire.filling import ManagedMessages
 from pydantic import ValidationError
 
 from promptwire.errors import ConfigurationError, GatewayError
@@ -44,8 +45,7 @@ class ChatOnlyLLM(FunctionCallingLLM):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            raise ConfigurationError(f"{name}(): {wrong}") from None
+            raise unfit(name, error) from None
 
     def to_payload(self) -> dict[str, Any]:
         return {"class_name": self.class_name(), **self.metadata.model_dump()}
@@ -81,6 +81,12 @@ class ChatOnlyLLM(FunctionCallingLLM):
             setattr(self, name, value)
 
 
+def unfit(name: str, error: ValidationError) -> ConfigurationError:
+    """What pydantic found wrong with a class's arguments, without their values."""
+    wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    return ConfigurationError(f"{name}(): {wrong}")
+
+
 def picklable(llm: L) -> L:
     """A copy without its key: LlamaIndex deletes what doesn't pickle, clients and all, from the object itself."""
     return llm.model_copy(update={"api_key": None} if "api_key" in type(llm).model_fields else None)
@@ -89,4 +95,5 @@ def picklable(llm: L) -> L:
 def with_question(history: Sequence[ChatMessage] | None, question: str | ChatMessage | None) -> list[ChatMessage]:
     """The messages of a call with tools, in a list of their own."""
     asked = prompt_to_messages(question) if isinstance(question, str) else [question] if question else []
-    return [*(history or ()), *asked]
+    messages = [*(history or ()), *asked]
+    return history.of(messages) if isinstance(history, ManagedMessages) and not asked else messages

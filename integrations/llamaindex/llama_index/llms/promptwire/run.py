@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ChatResponseAsyncGen, ChatResponseGen
+from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
 from llama_index.llms.promptwire.convert import from_prompt, turn
 from llama_index.llms.promptwire.delegates import Delegates, Rules
+from llama_index.llms.promptwire.events import Resolved, provenance, reported
+from llama_index.llms.promptwire.filling import ManagedMessages
 from llama_index.llms.promptwire.gateway import PromptwireGateway
 
 from promptwire import log
@@ -23,8 +26,6 @@ from promptwire.params import merge_params
 from promptwire.resolver import Resolver
 from promptwire.search import Found
 
-PROVENANCE = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
-
 
 class TemplateMessages(list[ChatMessage]):
     """The messages that an engine's template made, and the arguments that it made them from."""
@@ -36,16 +37,25 @@ class TemplateMessages(list[ChatMessage]):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A call made ready: ``tools`` are the arguments of ``chat_with_tools``, ``info`` names the prompt in answers."""
+    """A call made ready: ``tools`` are the arguments of ``chat_with_tools``, ``resolved`` is the prompt's story."""
 
     delegate: LLM
     messages: list[ChatMessage]
     params: Mapping[str, Any] = field(repr=False)
     tools: Mapping[str, Any] | None
-    info: Mapping[str, Any]
+    resolved: Resolved | None
 
     def start(self, endpoint: str) -> Any:
         """Call an endpoint of the delegate, or its twin that takes tools."""
+        with reported(self.resolved):
+            return self._call(endpoint)
+
+    async def astart(self, endpoint: str) -> Any:
+        """``start`` of an endpoint that is to be awaited."""
+        with reported(self.resolved):
+            return await self._call(endpoint)
+
+    def _call(self, endpoint: str) -> Any:
         if not self.tools:
             return getattr(self.delegate, endpoint)(self.messages, **self.params)
         if not isinstance(self.delegate, FunctionCallingLLM):
@@ -56,9 +66,10 @@ class Run:
 
     def mark(self, response: ChatResponse) -> ChatResponse:
         """The response with the prompt's name beside its message, whose own extras would go out again."""
-        if not self.info:
+        if self.resolved is None:
             return response
-        return response.model_copy(update={"additional_kwargs": {**response.additional_kwargs, **self.info}})
+        told = provenance(self.resolved.info)
+        return response.model_copy(update={"additional_kwargs": {**response.additional_kwargs, **told}})
 
     def mark_each(self, responses: ChatResponseGen) -> ChatResponseGen:
         """``mark`` for a stream."""
@@ -75,9 +86,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A call as the caller made it; its parameters are those of the constructor, bound, and given with the call."""
+    """A call as the caller made it; its parameters are those of the constructor, bound, and given with the call.
+
+    ``managed`` are messages that are a prompt already, and stand for what ``call`` would name.
+    """
 
     messages: Sequence[ChatMessage]
+    managed: ManagedMessages | None
     call: PromptCall | None
     caller: CallerModel
     own: Mapping[str, Any] = field(repr=False)
@@ -88,14 +103,20 @@ class Ask:
     ignore_prompt_params: bool
     resolver: Resolver
     delegates: Delegates
+    manager: CallbackManager
+    report_variables: bool
 
     def find(self) -> Found | None:
         """The prompt, if the call has one."""
-        return self.resolver.find(self.call.prompt_id, **self.call.options()) if self.call else None
+        if self.call is None:
+            return None if self.managed is None else self.managed.found
+        return self.resolver.find(self.call.prompt_id, **self.call.options())
 
     async def afind(self) -> Found | None:
         """``find`` without blocking the loop."""
-        return await self.resolver.afind(self.call.prompt_id, **self.call.options()) if self.call else None
+        if self.call is None:
+            return None if self.managed is None else self.managed.found
+        return await self.resolver.afind(self.call.prompt_id, **self.call.options())
 
     def run(self, found: Found | None) -> Run:
         """Decide model, messages and parameters; pure."""
@@ -108,28 +129,31 @@ class Ask:
         params = merge_params(self.own, settings, self.bound, {**tools, **self.given})
         if tools:
             del params["tools"]
-        delegate = self.delegates.pick(self.caller, prompt, params, self.rules)
-        messages, info = self._composed(found, whole=not isinstance(delegate, PromptwireGateway))
+        delegate = self.delegates.pick(self.caller, prompt, params, self.rules, self.manager)
+        messages, resolved = self._composed(found, whole=not isinstance(delegate, PromptwireGateway))
         if not messages:
             raise ConfigurationError("there is nothing to send: give messages, or the prompt_id of a prompt with some")
         if not isinstance(delegate, PromptwireGateway):
             log.show_resolved(
                 choice.model, lambda: [{"role": m.role.value, "content": m.content} for m in messages], params
             )
-        return Run(delegate, messages, params, self.tools, info)
+        return Run(delegate, messages, params, self.tools, resolved)
 
-    def _composed(self, found: Found | None, *, whole: bool) -> tuple[list[ChatMessage], dict[str, Any]]:
-        """The messages to send, and what answers are to tell of the prompt."""
+    def _composed(self, found: Found | None, *, whole: bool) -> tuple[list[ChatMessage], Resolved | None]:
+        """The messages to send, and the prompt among them."""
         turns = [turn(message) for message in self.messages]
+        if self.managed is not None:
+            return self.managed.whole() if whole else list(self.managed), self.managed.resolved
         if found is None or self.call is None:
-            return list(self.messages), {}
-        ready = make_ready(self._with_engine(self.call, found), found, turns, self.resolver, level=logging.WARNING)
+            return list(self.messages), None
+        call = self._with_engine(self.call, found)
+        ready = make_ready(call, found, turns, self.resolver, level=logging.WARNING)
         where = found[0].where
         messages = [
             item if isinstance(item, ChatMessage) else from_prompt(item, where, whole=whole) for item in ready.messages
         ]
-        told = describe(ready.rendered, self.call.label)
-        return messages, {name: getattr(told, name) for name in PROVENANCE}
+        variables = call.merged_variables() if self.report_variables else None
+        return messages, Resolved(describe(ready.rendered, call.label), found[0].model, variables)
 
     def _with_engine(self, call: PromptCall, found: Found) -> PromptCall:
         """An engine's arguments are variables; not messages, whatever their name: it gives histories as texts."""
