@@ -1,5 +1,6 @@
 """A model provider on loopback, prompts in memory, and a listener for LlamaIndex's events."""
 
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,8 @@ from llama_index.llms.promptwire import Promptwire
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field
 
-from promptwire import Resolver
+from promptwire import Prompt, PromptRef, Resolver
+from promptwire.backends.http import Http
 from promptwire.backends.memory import MemoryBackend
 from promptwire.testing import FakeOpenAI
 
@@ -32,9 +34,24 @@ def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
         yield server
 
 
+class Library(MemoryBackend):
+    """Prompts in memory; every fetch is noted, and waits for the ``gate`` where there is one."""
+
+    def __init__(self, prompts: dict[str, Any]) -> None:
+        super().__init__(prompts)
+        self.fetched: list[str] = []
+        self.gate: threading.Event | None = None
+
+    def fetch(self, ref: PromptRef, http: Http) -> Prompt:
+        self.fetched.append(ref.id)
+        if self.gate is not None:
+            self.gate.wait()
+        return super().fetch(ref, http)
+
+
 @pytest.fixture
-def library() -> MemoryBackend:
-    library = MemoryBackend({"greeting": "Hello {{name}}", "persona": PERSONA})
+def library() -> Library:
+    library = Library({"greeting": "Hello {{name}}", "persona": PERSONA})
     library.publish("tuned", "Hello {{name}}", config={"model": "gpt-4o", "temperature": 0.3, "max_tokens": 50})
     return library
 

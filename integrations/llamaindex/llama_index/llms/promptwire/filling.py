@@ -12,6 +12,10 @@ from promptwire.prompts import RenderedPrompt
 from promptwire.search import Found
 
 
+class KnowsPrompts:
+    """An LLM that recognises ``ManagedMessages``, tells of their prompt itself, and can send any part of it."""
+
+
 class ManagedMessages(list[ChatMessage]):
     """What a managed template was filled in to, and the prompt that it came from."""
 

@@ -1,5 +1,6 @@
 """A managed prompt as text of LlamaIndex's own templates, ``{name}`` for each variable."""
 
+import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -7,6 +8,7 @@ from typing import Any
 
 from promptwire.compose import text_of
 from promptwire.errors import TemplateError
+from promptwire.frozen import thaw
 from promptwire.messages import Placeholder
 from promptwire.prompts import Prompt
 
@@ -42,17 +44,16 @@ def native_messages(
     Raises ``TemplateError`` where one text can't stand for the prompt: a placeholder, or a variable that
     decides something instead of being shown.
     """
-    nonce = f"{secrets.randbits(64):020d}"
+    mark = chr(0xF0000 + secrets.randbelow(0xFFFE))  # no prompt's: private use, and anew each time
     open_names = [name for name in prompt.variables if name not in values]
-    # Private-use characters and digits: what filters such as upper and trim leave alone.
-    marks = {name: f"\ue000{nonce}.{at}\ue001" for at, name in enumerate(open_names)}
+    marks = {name: f"{mark}{at}{mark}" for at, name in enumerate(open_names)}
     rendered = prompt.render({**values, **marks}, text_role=text_role)
     if any(isinstance(item, Placeholder) for item in rendered.items):
         raise _impossible(prompt, "a placeholder")
     seen: set[str] = set()
 
     def native(text: str) -> str:
-        pieces = re.split(f"\ue000{nonce}\\.(\\d+)\ue001", text)
+        pieces = re.split(f"{mark}(\\d+){mark}", text)
         shown = [open_names[int(at)] for at in pieces[1::2]]
         seen.update(shown)
         pieces[::2] = map(escape, pieces[::2])
@@ -62,7 +63,7 @@ def native_messages(
     messages = [_with_texts(item, native) for item in rendered.messages]
     if hidden := [name for name in open_names if name not in seen]:
         raise _impossible(prompt, f"variables that it doesn't simply show ({', '.join(hidden)})")
-    if nonce in str(messages):
+    if mark in json.dumps(messages, ensure_ascii=False):
         raise _impossible(prompt, "variables outside its texts, or that it takes apart")
     return messages
 
@@ -88,7 +89,7 @@ def source_of(prompt: Prompt) -> str:
     if prompt.text is not None:
         return prompt.text
     return "\n".join(
-        f"{{{item.name}}}" if isinstance(item, Placeholder) else f"{item['role']}: {text_of(item.get('content'))}"
+        f"{{{item.name}}}" if isinstance(item, Placeholder) else f"{item['role']}: {text_of(thaw(item.get('content')))}"
         for item in prompt.messages or ()
     )
 

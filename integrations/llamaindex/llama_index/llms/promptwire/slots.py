@@ -1,49 +1,37 @@
 """How ``Promptwire`` runs a ``ManagedPromptTemplate``: its messages and settings, and no other prompt on top."""
 
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.llm import LLM
 from llama_index.core.prompts import BasePromptTemplate, SelectorPromptTemplate
 from llama_index.core.types import TokenAsyncGen, TokenGen
 from llama_index.llms.promptwire.endpoints import ChatOnlyLLM
-from llama_index.llms.promptwire.filling import ManagedMessages, plain
+from llama_index.llms.promptwire.filling import KnowsPrompts, ManagedMessages, plain
+from llama_index.llms.promptwire.template import ManagedPromptTemplate
 
 from promptwire import log
 from promptwire.errors import ConfigurationError
 from promptwire.resolver import Resolver
 
 
-@runtime_checkable
-class Pinnable(Protocol):
-    """A template whose prompt is kept elsewhere; a pinned copy holds it as it was found."""
-
-    def pin(self) -> BasePromptTemplate:
-        """Find the prompt."""
-        ...
-
-    async def apin(self) -> BasePromptTemplate:
-        """``pin`` without blocking the loop."""
-        ...
-
-
-class SlotLLM(ChatOnlyLLM):
+class SlotLLM(KnowsPrompts, ChatOnlyLLM):
     """An LLM that finds the prompt of a managed template once a call, and waits for it off the loop."""
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
 
     def predict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
-        return cast("str", _original(LLM.predict)(self, _pinned(prompt, self), **prompt_args))
+        return cast("str", _original(LLM.predict)(self, pinned(prompt, self), **prompt_args))
 
     def stream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenGen:
-        return cast("TokenGen", _original(LLM.stream)(self, _pinned(prompt, self), **prompt_args))
+        return cast("TokenGen", _original(LLM.stream)(self, pinned(prompt, self), **prompt_args))
 
     async def apredict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
-        return cast("str", await _original(LLM.apredict)(self, await _apinned(prompt, self), **prompt_args))
+        return cast("str", await _original(LLM.apredict)(self, await apinned(prompt, self), **prompt_args))
 
     async def astream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenAsyncGen:
-        return cast("TokenAsyncGen", await _original(LLM.astream)(self, await _apinned(prompt, self), **prompt_args))
+        return cast("TokenAsyncGen", await _original(LLM.astream)(self, await apinned(prompt, self), **prompt_args))
 
     def _get_messages(self, prompt: BasePromptTemplate, **prompt_args: Any) -> list[ChatMessage]:
         messages = prompt.format_messages(llm=self, **prompt_args)
@@ -85,14 +73,16 @@ def selected(prompt: BasePromptTemplate, llm: LLM) -> BasePromptTemplate:
     return prompt.select(llm) if isinstance(prompt, SelectorPromptTemplate) else prompt
 
 
-def _pinned(prompt: BasePromptTemplate, llm: LLM) -> BasePromptTemplate:
+def pinned(prompt: BasePromptTemplate, llm: LLM) -> BasePromptTemplate:
+    """The template with its prompt found, if that is kept elsewhere."""
     chosen = selected(prompt, llm)
-    return chosen.pin() if isinstance(chosen, Pinnable) else prompt
+    return chosen.pin() if isinstance(chosen, ManagedPromptTemplate) else prompt
 
 
-async def _apinned(prompt: BasePromptTemplate, llm: LLM) -> BasePromptTemplate:
+async def apinned(prompt: BasePromptTemplate, llm: LLM) -> BasePromptTemplate:
+    """``pinned`` without blocking the loop."""
     chosen = selected(prompt, llm)
-    return await chosen.apin() if isinstance(chosen, Pinnable) else prompt
+    return await chosen.apin() if isinstance(chosen, ManagedPromptTemplate) else prompt
 
 
 def _original(method: Any) -> Any:

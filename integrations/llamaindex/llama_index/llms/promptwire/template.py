@@ -1,5 +1,6 @@
 """``ManagedPromptTemplate``: a managed prompt in LlamaIndex's prompt slots."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Self
@@ -12,10 +13,9 @@ from llama_index.core.types import BaseOutputParser
 from llama_index.llms.promptwire.convert import from_prompt
 from llama_index.llms.promptwire.endpoints import unfit
 from llama_index.llms.promptwire.events import Resolved
-from llama_index.llms.promptwire.filling import ManagedMessages, filled, plain
+from llama_index.llms.promptwire.filling import KnowsPrompts, ManagedMessages, filled, plain
 from llama_index.llms.promptwire.gateway import PromptwireGateway
 from llama_index.llms.promptwire.native import SHIELD, Escape, as_it_is, doubled, native_messages, shielded, source_of
-from llama_index.llms.promptwire.slots import SlotLLM
 from pydantic import Field, PlainSerializer, PrivateAttr, ValidationError
 
 from promptwire.ambient import ambient_variables
@@ -30,6 +30,8 @@ from promptwire.search import Fallback, Found
 
 ONE_QUERY = 60.0
 """Seconds that ``partial_format`` holds on to a prompt."""
+
+FOR_GOOD = math.inf
 
 _MEANT = {"prompt_label": "label", "prompt_version": "version", "prompt_variables": "the variables' own names"}
 
@@ -114,11 +116,11 @@ class ManagedPromptTemplate(BasePromptTemplate):
 
     def pin(self) -> Self:
         """A copy that stays with the version that is current now."""
-        return self._with(self._find(), float("inf"))
+        return self._with(self._find(), FOR_GOOD)
 
     async def apin(self) -> Self:
         """``pin`` without blocking the loop."""
-        return self._with(await self._afind(), float("inf"))
+        return self._with(await self._afind(), FOR_GOOD)
 
     def partial_format(self, **kwargs: Any) -> Self:
         """A copy that knows more. For a minute it stays with the version current now: an engine's whole query."""
@@ -135,8 +137,8 @@ class ManagedPromptTemplate(BasePromptTemplate):
     ) -> str:
         """The prompt as one text. Without any of its variables: the template, for ``str.format`` (ReAct's header)."""
         found = self._find()
-        prompt, _ = found
-        if not kwargs and not self._known().keys() >= set(prompt.variables):
+        prompt, functions = found[0], self.function_mappings or {}
+        if not kwargs and set(prompt.variables) - self._known().keys() - self._map_template_vars(functions).keys():
             return self._text(prompt, doubled)
         messages = self._filled(found, kwargs, llm)
         if prompt.text is None and (len(messages) > 1 or messages_to_prompt is not None):
@@ -147,7 +149,7 @@ class ManagedPromptTemplate(BasePromptTemplate):
     def format_messages(self, llm: BaseLLM | None = None, **kwargs: Any) -> list[ChatMessage]:
         """The messages, which ``Promptwire`` knows as this prompt's. ``llm`` is the one that they are for."""
         messages = self._filled(self._find(), kwargs, llm)
-        if llm is not None and not isinstance(llm, SlotLLM):
+        if llm is not None and not isinstance(llm, KnowsPrompts):
             messages.resolved.announce()
         return messages
 
@@ -183,6 +185,11 @@ class ManagedPromptTemplate(BasePromptTemplate):
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self._with(self._found, self._until)
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """Another process has another clock: only what was pinned for good stays so."""
+        twin = self if self._until == FOR_GOOD else self._with(None, 0.0)
+        return super(ManagedPromptTemplate, twin).__getstate__()
+
     def _with(self, found: Found | None, until: float) -> Self:
         own = ("kwargs", "metadata", "template_var_mappings", "function_mappings")
         update: dict[str, Any] = {name: dict(getattr(self, name) or {}) for name in own}
@@ -216,7 +223,7 @@ class ManagedPromptTemplate(BasePromptTemplate):
     def _filled(self, found: Found, given: Mapping[str, Any], llm: BaseLLM | None) -> ManagedMessages:
         values = merge_variables(self._map_all_vars({**self.kwargs, **given}), ambient_variables())
         missing = self.missing or (self._resolver or default_resolver()).missing
-        whole = not isinstance(llm, SlotLLM | PromptwireGateway)
+        whole = not isinstance(llm, KnowsPrompts | PromptwireGateway)
         rendered, messages = filled(found, values, missing, self.text_role, whole=whole)
         if self.output_parser is not None:
             messages = self.output_parser.format_messages([plain(message) for message in messages])
