@@ -6,23 +6,34 @@ from contextlib import aclosing, closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ChatResponseAsyncGen, ChatResponseGen
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
+from llama_index.core.prompts import ChatPromptTemplate
+from llama_index.core.types import PydanticProgramMode
+from llama_index.llms.promptwire.ahead import Known, look_ahead
 from llama_index.llms.promptwire.convert import from_prompt, turn
 from llama_index.llms.promptwire.delegates import Delegates, Rules
 from llama_index.llms.promptwire.gateway import PromptwireGateway
+from llama_index.llms.promptwire.peers import known_metadata, spelled, structured_call
+from pydantic import BaseModel
 
 from promptwire import log
-from promptwire.calls import PromptCall, make_ready
+from promptwire.calls import KEEP_TEXT, PromptCall, make_ready
 from promptwire.errors import ConfigurationError
 from promptwire.gateway.answers import describe
 from promptwire.gateway.fitting import settings_for
-from promptwire.gateway.providers import CallerModel, choose_model
-from promptwire.params import merge_params
+from promptwire.gateway.providers import CallerModel, Choice
+from promptwire.params import SCHEMA_REPLACES, merge_params
 from promptwire.resolver import Resolver
 from promptwire.search import Found
 
+FILL_SLOT = (
+    "It was an engine's own prompt: a prompt that asks belongs in that slot, as with "
+    "engine.update_prompts({'response_synthesizer:text_qa_template': ManagedPromptTemplate(...)}), and on the LLM one "
+    "that says who speaks; message_mode='replace' says it is meant."
+)
 PROVENANCE = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
 
 
@@ -32,6 +43,19 @@ class TemplateMessages(list[ChatMessage]):
     def __init__(self, messages: Sequence[ChatMessage], args: Mapping[str, Any]) -> None:
         super().__init__(messages)
         self.args = args
+
+
+class Composed(ChatPromptTemplate):
+    """Messages that are ready: no brace in them is a variable, and none is made anew."""
+
+    def format_messages(self, llm: BaseLLM | None = None, **kwargs: Any) -> list[ChatMessage]:
+        messages = list(self.message_templates)
+        if self.output_parser is None:
+            return messages
+        plain = [
+            ChatMessage(role=one.role, blocks=one.blocks, additional_kwargs=one.additional_kwargs) for one in messages
+        ]
+        return self.output_parser.format_messages([one.model_copy(deep=True) for one in plain])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +77,14 @@ class Run:
             raise ConfigurationError(f"llm={name}() can't call tools: give a FunctionCallingLLM")
         with_tools = getattr(self.delegate, f"{endpoint}_with_tools")
         return with_tools(chat_history=self.messages, **self.tools, **self.params)
+
+    def structured(self, endpoint: str, output_cls: type[BaseModel], mode: PydanticProgramMode) -> Any:
+        """Call an endpoint of the delegate that answers an object of a class."""
+        delegate = self.delegate
+        if mode is not PydanticProgramMode.DEFAULT:
+            delegate = delegate.model_copy(update={"pydantic_program_mode": mode})
+        call = structured_call(delegate, endpoint, self.params)
+        return call(output_cls, Composed(message_templates=self.messages), llm_kwargs=dict(self.params))
 
     def mark(self, response: ChatResponse) -> ChatResponse:
         """The response with the prompt's name beside its message, whose own extras would go out again."""
@@ -88,27 +120,24 @@ class Ask:
     ignore_prompt_params: bool
     resolver: Resolver
     delegates: Delegates
+    structured: bool
+    pinned: Found | None
 
     def find(self) -> Found | None:
         """The prompt, if the call has one."""
-        return self.resolver.find(self.call.prompt_id, **self.call.options()) if self.call else None
+        if self.call is None or self.pinned:
+            return self.pinned
+        return self.resolver.find(self.call.prompt_id, **self.call.options())
 
     async def afind(self) -> Found | None:
         """``find`` without blocking the loop."""
-        return await self.resolver.afind(self.call.prompt_id, **self.call.options()) if self.call else None
+        if self.call is None or self.pinned:
+            return self.pinned
+        return await self.resolver.afind(self.call.prompt_id, **self.call.options())
 
     def run(self, found: Found | None) -> Run:
         """Decide model, messages and parameters; pure."""
-        prompt = found[0] if found else None
-        choice = choose_model(self.caller, prompt, **self.rules)
-        settings: Mapping[str, Any] = {}
-        if prompt and not self.ignore_prompt_params:
-            settings = settings_for(prompt, choice, self.resolver)
-        tools = {"tools": self.tools["tools"]} if self.tools else {}
-        params = merge_params(self.own, settings, self.bound, {**tools, **self.given})
-        if tools:
-            del params["tools"]
-        delegate = self.delegates.pick(self.caller, prompt, params, self.rules)
+        delegate, choice, params = self._decided(found)
         messages, info = self._composed(found, whole=not isinstance(delegate, PromptwireGateway))
         if not messages:
             raise ConfigurationError("there is nothing to send: give messages, or the prompt_id of a prompt with some")
@@ -116,14 +145,36 @@ class Ask:
             log.show_resolved(
                 choice.model, lambda: [{"role": m.role.value, "content": m.content} for m in messages], params
             )
-        return Run(delegate, messages, params, self.tools, info)
+        return Run(delegate, messages, spelled(delegate, messages, params, tools=bool(self.tools)), self.tools, info)
+
+    def known(self, found: Found | None) -> Known:
+        """What can be told of the calls to come."""
+        delegate, _, params = self._decided(found)
+        return look_ahead(known_metadata(delegate), params, found[0] if found else None)
+
+    def _decided(self, found: Found | None) -> tuple[LLM, Choice, dict[str, Any]]:
+        """The LLM that runs, the model that was chosen, and the parameters."""
+        prompt = found[0] if found else None
+        choice = self.delegates.choose(self.caller, prompt, self.rules)
+        settings: Mapping[str, Any] = {}
+        if prompt and not self.ignore_prompt_params:
+            settings = settings_for(prompt, choice, self.resolver)
+        if self.structured:
+            settings = {name: value for name, value in settings.items() if name not in SCHEMA_REPLACES}
+        tools = {"tools": self.tools["tools"]} if self.tools else {}
+        params = merge_params(self.own, settings, self.bound, {**tools, **self.given})
+        if tools:
+            del params["tools"]
+        return self.delegates.pick(choice, self.caller, prompt, params), choice, params
 
     def _composed(self, found: Found | None, *, whole: bool) -> tuple[list[ChatMessage], dict[str, Any]]:
         """The messages to send, and what answers are to tell of the prompt."""
         turns = [turn(message) for message in self.messages]
         if found is None or self.call is None:
             return list(self.messages), {}
-        ready = make_ready(self._with_engine(self.call, found), found, turns, self.resolver, level=logging.WARNING)
+        advice = FILL_SLOT if isinstance(self.messages, TemplateMessages) else KEEP_TEXT
+        call = self._with_engine(self.call, found)
+        ready = make_ready(call, found, turns, self.resolver, level=logging.WARNING, advice=advice)
         where = found[0].where
         messages = [
             item if isinstance(item, ChatMessage) else from_prompt(item, where, whole=whole) for item in ready.messages
