@@ -49,7 +49,8 @@ class Promptwire(ManagedStructure):
             raise ConfigurationError("rate_limiter= belongs to the LLM that runs: set it on the one given as llm=")
         extra = as_mapping("additional_kwargs", fields.get("additional_kwargs"))
         lifted = {name: extra.pop(name) for name in PER_CALL if name in extra}
-        super().__init__(**{**lifted, **fields, "additional_kwargs": extra})
+        stated: dict[str, Any] = {**lifted, **fields, "additional_kwargs": extra}
+        super().__init__(**stated)
         check_names(extra)
         if resolver is not None and not isinstance(resolver, Resolver):
             raise ConfigurationError(f"resolver= is a Resolver, not {type(resolver).__name__}")
@@ -126,9 +127,9 @@ class Promptwire(ManagedStructure):
 
     def _pinned(self, ask: Ask, found: Found | None) -> Self:
         pin = stay(ask.call, found) if ask.call and found else None
-        changes = (
-            {} if pin is None else dict(zip(SELECTION, (pin.call.id, pin.call.label, pin.call.version), strict=True))
-        )
+        changes: dict[str, Any] = {}
+        if pin:
+            changes = {"prompt_label": pin.call.label, "prompt_version": pin.call.version}
         twin = self.model_copy(update=changes)
         twin._known, twin._pin = ask.known(found), pin  # noqa: SLF001 - a copy of itself
         return twin

@@ -59,8 +59,9 @@ class Delegates:
         if llm is not None and factory is not None:
             raise ConfigurationError("give llm= or llm_factory=, not both")
         if llm is not None and not isinstance(llm, LLM):
-            hint = "; a function that makes one is llm_factory=" if callable(llm) else ""
-            raise ConfigurationError(f"llm= is a LlamaIndex LLM, not {type(llm).__name__}{hint}")
+            raise ConfigurationError(
+                f"llm= is a LlamaIndex LLM, not {type(llm).__name__}; a function that makes one is llm_factory="
+            )
         if factory is not None and not callable(factory):
             raise ConfigurationError(
                 f"llm_factory= is a function of provider= and model=, not {type(factory).__name__}"

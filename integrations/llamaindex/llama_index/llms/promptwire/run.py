@@ -48,6 +48,9 @@ class TemplateMessages(list[ChatMessage]):
 class Composed(ChatPromptTemplate):
     """Messages that are ready: no brace in them is a variable, and none is made anew."""
 
+    def __init__(self, messages: list[ChatMessage]) -> None:
+        super().__init__(message_templates=messages)
+
     def format_messages(self, llm: BaseLLM | None = None, **kwargs: Any) -> list[ChatMessage]:
         messages = list(self.message_templates)
         if self.output_parser is None:
@@ -84,7 +87,7 @@ class Run:
         if mode is not PydanticProgramMode.DEFAULT:
             delegate = delegate.model_copy(update={"pydantic_program_mode": mode})
         call = structured_call(delegate, endpoint, self.params)
-        return call(output_cls, Composed(message_templates=self.messages), llm_kwargs=dict(self.params))
+        return call(output_cls, Composed(self.messages), llm_kwargs=dict(self.params))
 
     def mark(self, response: ChatResponse) -> ChatResponse:
         """The response with the prompt's name beside its message, whose own extras would go out again."""
