@@ -17,6 +17,7 @@ from llama_index.llms.promptwire.peers import (
     model_name,
     provider_of,
     renamed,
+    usable,
 )
 from pydantic import SecretStr
 
@@ -160,7 +161,7 @@ class Delegates:
             raise ConfigurationError(f"{what} raised {type(error).__name__}") from error
         if not isinstance(made, LLM):
             raise ConfigurationError(f"{what} answered a {type(made).__name__}: a LlamaIndex LLM is wanted")
-        return made
+        return usable(made, choice)
 
     def _fitted(self, llm: LLM, choice: Choice, changes: Mapping[str, Any], params: Mapping[str, Any]) -> LLM:
         """The LLM itself, or a copy with the changes and without those of its settings that beat a call's."""
@@ -172,7 +173,7 @@ class Delegates:
         if beaten:
             update["additional_kwargs"] = {name: value for name, value in own.items() if name not in beaten}
         key = (choice.provider, choice.model, "max_tokens" in update, frozenset(beaten))
-        return self._keep(key, lambda: llm.model_copy(update=update)) if update else llm
+        return self._keep(key, lambda: usable(llm.model_copy(update=update), choice)) if update else llm
 
     def _keep(self, key: Hashable, make: Callable[[], LLM]) -> LLM:
         kept = self._kept.get(key)

@@ -10,7 +10,7 @@ from llama_index.core.llms.llm import LLM
 from llama_index.llms.promptwire.convert import to_openai
 from llama_index.llms.promptwire.gateway import PromptwireGateway
 
-from promptwire.errors import PromptConfigError
+from promptwire.errors import ConfigurationError, PromptConfigError
 from promptwire.gateway.hosts import DEFAULT_PROVIDER, find_provider
 from promptwire.gateway.providers import Choice, split_provider
 
@@ -73,6 +73,19 @@ def renamed(llm: LLM, choice: Choice) -> dict[str, str | None]:
             f"the model{choice.named_by} can't be set on llm={type(llm).__name__}(): ignore_prompt_model=True leaves it"
         )
     return {field: f"{choice.provider}/{choice.model}" if isinstance(llm, PromptwireGateway) else choice.model}
+
+
+def usable(llm: LLM, choice: Choice) -> LLM:
+    """The LLM, if it knows its model: OpenAI's raises a ValueError for another, which engines answer as no answer."""
+    try:
+        _ = llm.metadata
+    except Exception as error:  # any vendor's
+        refusal = PromptConfigError if choice.prompt else ConfigurationError
+        raise refusal(
+            f"{type(llm).__name__} doesn't know model {choice.model!r}{choice.named_by} or can't run it "
+            f"({type(error).__name__}); OpenAILike takes any name, and ignore_prompt_model=True leaves its own"
+        ) from error
+    return llm
 
 
 def has_optional(llm: LLM, name: str) -> bool:
