@@ -2,7 +2,7 @@
 
 import pickle
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,14 +19,6 @@ from promptwire import ConfigurationError, PromptConfigError, Resolver
 from promptwire.backends.memory import MemoryBackend
 from promptwire.testing import FakeOpenAI
 from tests.doubles.anthropic import FakeAnthropic
-
-
-@pytest.fixture
-def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAnthropic]:
-    with FakeAnthropic() as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 class Factory:
