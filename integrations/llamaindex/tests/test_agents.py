@@ -54,7 +54,7 @@ def plain(name: str, body: dict[str, Any]) -> list[tuple[str, Any]]:
     made: list[tuple[str, Any]] = [("system", body["system"])] if "system" in body else []
     for message in body["messages"]:
         content = message.get("content")
-        if isinstance(content, list) and name == "claude":
+        if isinstance(content, list) and name in {"claude", "anthropic"}:
             made += [_block(message["role"], block) for block in content]
         else:
             if content:

@@ -60,7 +60,7 @@ async def test_the_answer_is_an_object_and_the_prompt_was_sent(
     assert isinstance(answers[-1].people, int)
     [body] = delegates.sent(delegate)
     turns = [{"role": "user", "content": "Tell me of the City Rome."}]
-    if delegate == "claude":
+    if delegate in {"claude", "anthropic"}:
         assert (body["system"], body["messages"]) == ("You are Ada.", turns)
         assert (body["tools"][0]["name"], body["tool_choice"]["type"]) == ("City", "any")
     else:
