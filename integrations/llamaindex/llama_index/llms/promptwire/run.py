@@ -16,7 +16,7 @@ from llama_index.llms.promptwire.ahead import Known, look_ahead
 from llama_index.llms.promptwire.convert import from_prompt, turn
 from llama_index.llms.promptwire.delegates import Delegates, Rules
 from llama_index.llms.promptwire.gateway import PromptwireGateway
-from llama_index.llms.promptwire.peers import known_metadata, spelled, structured_call
+from llama_index.llms.promptwire.peers import for_structure, known_metadata, spelled
 from pydantic import BaseModel
 
 from promptwire import log
@@ -83,11 +83,8 @@ class Run:
 
     def structured(self, endpoint: str, output_cls: type[BaseModel], mode: PydanticProgramMode) -> Any:
         """Call an endpoint of the delegate that answers an object of a class."""
-        delegate = self.delegate
-        if mode is not PydanticProgramMode.DEFAULT:
-            delegate = delegate.model_copy(update={"pydantic_program_mode": mode})
-        call = structured_call(delegate, endpoint, self.params)
-        return call(output_cls, Composed(self.messages), llm_kwargs=dict(self.params))
+        delegate, params = for_structure(self.delegate, self.params, mode)
+        return getattr(delegate, endpoint)(output_cls, Composed(self.messages), llm_kwargs=params)
 
     def mark(self, response: ChatResponse) -> ChatResponse:
         """The response with the prompt's name beside its message, whose own extras would go out again."""
