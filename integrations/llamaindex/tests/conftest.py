@@ -173,6 +173,8 @@ class Delegates:
 
     async def close(self) -> None:
         for llm in self._made:
+            if client := getattr(llm, "_client", None):
+                client.close()
             if client := getattr(llm, "_aclient", None):
                 await client.close()
 

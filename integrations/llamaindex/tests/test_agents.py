@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:is_running called from within a step:DeprecationWarning",  # by ReActAgent itself
 )
 
+OLDEST = version("llama-index-core") == "0.14.5"
 MODES = ["auto", "prepend", "replace"]
 ADD = [("add", {"a": 2, "b": 3})]
 
@@ -87,6 +89,8 @@ async def test_the_tool_loop(*, streaming: bool, delegate: str, delegates: Any, 
 async def test_parallel_tools_and_a_second_turn(
     *, streaming: bool, delegate: str, delegates: Any, library: MemoryBackend
 ) -> None:
+    if OLDEST and not streaming:
+        pytest.skip("LlamaIndex's oldest agents here allow one tool at a time unless they stream")
     delegates.script([*ADD, ("shout", {"text": "hi"})], "5 and HI", [("shout", {"text": "bye"})], "BYE")
     agent = FunctionAgent(tools=[add, shout], llm=over(delegate, delegates, library), streaming=streaming)
     memory = Memory.from_defaults()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from promptwire.testing import FakeOpenAI
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'output_format' parameter:DeprecationWarning")  # Anthropic's
 
+OLDEST = version("llama-index-core") == "0.14.5"
 PATHS = ["structured_predict", "astructured_predict", "stream_structured_predict", "astream_structured_predict"]
 ULM: dict[str, Any] = {"name": "Ulm", "people": 126000}
 TELL = PromptTemplate("Tell me of the City {place}.")
@@ -76,7 +78,8 @@ async def test_the_answer_is_an_object_and_the_prompt_was_sent(
     native = {"openai": "response_format", "anthropic": "output_config"}.get(delegate)
     assert ("tools" in body, native is None or native in body) == (native is None, True)
     if delegate == "claude":
-        assert (body["tools"][0]["name"], body["tool_choice"]["type"]) == ("City", "any")
+        wanted = "auto" if OLDEST and "stream" in path else "any"  # where LlamaIndex's program hands on no choice
+        assert (body["tools"][0]["name"], body["tool_choice"]["type"]) == ("City", wanted)
     if delegate == "openai":
         assert body["response_format"]["json_schema"]["name"] == "City"
 
@@ -178,6 +181,8 @@ async def test_an_engine_with_a_class(delegate: str, delegates: Any, library: Me
 
 async def test_in_words(path: str, library: MemoryBackend, openai: FakeOpenAI) -> None:
     """A mode of the LLM's own choosing goes to the delegate."""
+    if "stream" in path and OLDEST:
+        pytest.skip("LlamaIndex's oldest program in words here has no streams")
     library.publish("parts", [{"role": "user", "content": [{"type": "text", "text": "City {{place}} {x}"}]}])
     openai._reply = lambda _: json.dumps(ULM)  # noqa: SLF001 - a script for a server already there
     llm = Promptwire(
