@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from llama_index.core import PromptTemplate
-from llama_index.core.llms import ChatMessage
+from llama_index.core.llms import ChatMessage, ChatResponse
 from llama_index.llms.promptwire import Promptwire
 
 import promptwire
@@ -122,7 +122,10 @@ def test_the_constructors_key_is_not_sent_to_another_provider(
         prompt_variables={"name": "x"}, resolver=resolver,
     )  # fmt: skip
     question, other = [ChatMessage("Hi")], "anthropic/claude-sonnet-4-5"
-    call = (lambda: own.bind(model=other).chat(question)) if bound else (lambda: own.chat(question, model=other))
+
+    def call() -> ChatResponse:
+        return own.bind(model=other).chat(question) if bound else own.chat(question, model=other)
+
     assert call().message.content == "[claude-sonnet-4-5] Hi"
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY"):
