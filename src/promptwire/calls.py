@@ -11,7 +11,8 @@ from promptwire.backends import Backend
 from promptwire.compose import MODES, Turn, compose, take_question
 from promptwire.errors import ConfigurationError
 from promptwire.params import merge_variables
-from promptwire.prompts import RenderedPrompt, check_missing
+from promptwire.prompts import check_missing
+from promptwire.rendered import RenderedPrompt
 from promptwire.resolver import FindOptions, Resolver
 from promptwire.search import Fallback, Found
 
@@ -45,10 +46,6 @@ class PromptCall:
         if self.missing is not None:
             check_missing(self.missing)
 
-    def merged_variables(self) -> dict[str, Any]:
-        """What the prompt is filled in with."""
-        return merge_variables(self.variables, ambient_variables(), self.overrides)
-
     def options(self) -> FindOptions:
         """What a resolver's ``find`` is to be asked."""
         return {
@@ -67,15 +64,28 @@ class Ready:
     rendered: RenderedPrompt
 
 
+KEEP_TEXT = (
+    "To keep it: message_mode='prepend', input_variable=, or for a text prompt text_role='system'; "
+    "message_mode='replace' says it is meant."
+)
+
+
 def make_ready(
-    call: PromptCall, found: Found, turns: Sequence[Turn], resolver: Resolver, *, level: int = logging.DEBUG
+    call: PromptCall,
+    found: Found,
+    turns: Sequence[Turn],
+    resolver: Resolver,
+    *,
+    level: int = logging.DEBUG,
+    advice: str = KEEP_TEXT,
 ) -> Ready:
     """Render the prompt and compose it with the caller's messages.
 
-    ``level`` is for the note that ``auto`` left some of the caller's text out, made once per prompt and resolver.
+    ``level`` and ``advice`` are for the note that ``auto`` left some of the caller's text out, made once per prompt
+    and resolver.
     """
     prompt, source = found
-    variables = call.merged_variables()
+    variables = merge_variables(call.variables, ambient_variables(), call.overrides)
     question = None
     if call.input_variable is not None:
         question, turns = take_question(turns)
@@ -95,10 +105,9 @@ def make_ready(
     if composed.dropped and resolver.first_time((prompt.backend, prompt.id)):
         log.logger.log(
             level,
-            "%s stands for the caller's messages, and some of their text was left out. To keep it: "
-            "message_mode='prepend', input_variable=, or for a text prompt text_role='system'; "
-            "message_mode='replace' says it is meant.",
+            "%s stands for the caller's messages, and some of their text was left out. %s",
             prompt.where,
+            advice,
         )
     return Ready(composed.messages, rendered)
 

@@ -29,7 +29,7 @@ def check_turns(body: Mapping[str, Json]) -> Iterator[str]:
     for before, after in pairwise(messages):
         if before["role"] == after["role"]:
             yield f'messages: roles must alternate between "user" and "assistant", but found multiple "{after["role"]}"'
-    system = body.get("system", "-")
+    system = body.get("system") or "-"  # an empty text is none
     yield from _contents([*messages, {"role": "user", "content": system}])
     yield from _ending(messages[-1], body["model"])
     yield from _tools(messages)

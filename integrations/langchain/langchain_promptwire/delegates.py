@@ -12,8 +12,6 @@ from promptwire.errors import ConfigurationError
 # LangChain's words for providers, where they are not those of model strings.
 _PROVIDERS = {"google_genai": "gemini", "google_vertexai": "vertex_ai"}
 _TOOL_OPTIONS = ("tool_choice", "strict", "parallel_tool_calls")
-# What a prompt may set that with_structured_output sets itself.
-SCHEMA_REPLACES = ("tools", "tool_choice", "parallel_tool_calls", "response_format")
 
 
 def provider_of(llm: object) -> str:

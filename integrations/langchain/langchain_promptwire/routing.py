@@ -12,7 +12,6 @@ from pydantic import Field, PrivateAttr, SecretStr, StrictInt
 
 from langchain_promptwire.calls import CONTROLS, ChatInput, Layer, read_input, stacked
 from langchain_promptwire.delegates import (
-    SCHEMA_REPLACES,
     address_of,
     copied,
     model_field,
@@ -39,7 +38,7 @@ from promptwire.gateway.providers import (
     choose_model,
     parse_model,
 )
-from promptwire.params import merge_params
+from promptwire.params import SCHEMA_REPLACES, merge_params
 from promptwire.prompts import Prompt
 from promptwire.resolver import Resolver
 from promptwire.search import Found

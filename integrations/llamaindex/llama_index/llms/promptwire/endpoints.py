@@ -73,7 +73,16 @@ class ChatOnlyLLM(FunctionCallingLLM):
         return [selection(call) for call in calls]
 
     def __getstate__(self) -> dict[str, Any]:
-        return super(ChatOnlyLLM, picklable(self)).__getstate__()
+        """LlamaIndex leaves out what doesn't pickle. Without its resolver or delegate the twin would be another LLM."""
+        state = super(ChatOnlyLLM, picklable(self)).__getstate__()
+        lost = (self.__pydantic_private__ or {}).keys() - (state["__pydantic_private__"] or {}).keys()
+        if lost:
+            names = ", ".join(sorted(name.strip("_") for name in lost))
+            raise ConfigurationError(
+                f"{type(self).__name__}: what it holds as {names} doesn't pickle; an llm_factory= that does is a "
+                "function of a module, and a resolver= one whose backend pickles"
+            )
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # __init__ with the fields, which leaves out what is private

@@ -1,9 +1,9 @@
 """What LlamaIndex's instrumentation is told of a managed prompt."""
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index_instrumentation import get_dispatcher
@@ -11,6 +11,8 @@ from llama_index_instrumentation.dispatcher import active_instrument_tags, instr
 
 from promptwire.gateway.answers import PromptInfo
 from promptwire.tracing import linked
+
+T = TypeVar("T")
 
 PROVENANCE = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
 
@@ -60,13 +62,45 @@ def provenance(info: PromptInfo) -> dict[str, Any]:
 
 @contextmanager
 def reported(resolved: Resolved | None) -> Generator[None]:
-    """Around the start of the delegate's call: the event, tags beside the caller's own, the link to Langfuse's prompt.
+    """Around the start of the delegate's call: the event, and what ``around`` sets."""
+    if resolved is not None:
+        resolved.announce()
+    with around(resolved):
+        yield
 
-    The tags are on the delegate's span and start event; a stream's later events are dispatched outside.
+
+@contextmanager
+def around(resolved: Resolved | None) -> Generator[None]:
+    """Tags beside the caller's own, and the link to Langfuse's prompt, for the spans that start inside.
+
+    Of a stream's events, only the first has the tags: the others are dispatched outside.
     """
     if resolved is None:
         yield
         return
-    resolved.announce()
     with linked(resolved.info), instrument_tags({**provenance(resolved.info), **active_instrument_tags.get()}):
         yield
+
+
+def steps(made: Generator[T], resolved: Resolved | None) -> Generator[T]:
+    """A lazy stream, each step of it ``around``: it calls the delegate at its first."""
+    with closing(made):
+        while True:
+            with around(resolved):
+                try:
+                    step = next(made)
+                except StopIteration:
+                    return
+            yield step
+
+
+async def asteps(made: AsyncGenerator[T], resolved: Resolved | None) -> AsyncGenerator[T]:
+    """``steps`` of an async stream."""
+    async with aclosing(made):
+        while True:
+            with around(resolved):
+                try:
+                    step = await anext(made)
+                except StopAsyncIteration:
+                    return
+            yield step

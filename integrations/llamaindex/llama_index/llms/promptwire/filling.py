@@ -7,8 +7,8 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.llms.promptwire.convert import PromptMessage, from_prompt
 from llama_index.llms.promptwire.events import Resolved
 
-from promptwire.messages import Placeholder, close_slots, fill_slot
-from promptwire.prompts import RenderedPrompt
+from promptwire.messages import Placeholder, close_slots, fill_slot, slot_error
+from promptwire.rendered import RenderedPrompt
 from promptwire.search import Found
 
 
@@ -66,4 +66,7 @@ def _turns(name: str, given: Any, where: str, *, whole: bool) -> list[ChatMessag
         return [ChatMessage(role=MessageRole.USER, content=given)] if given.strip() else []
     if isinstance(given, list | tuple) and all(isinstance(one, ChatMessage) for one in given):
         return list(given)
-    return [from_prompt(one, where, whole=whole) for one in fill_slot(name, given, where)]
+    messages = fill_slot(given)
+    if messages is None:
+        raise slot_error(name, given, where)
+    return [from_prompt(one, where, whole=whole) for one in messages]
