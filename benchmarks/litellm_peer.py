@@ -18,7 +18,7 @@ def in_llama_index(call: dict[str, Any]) -> Callable[[int], None]:
 
     def chat() -> Callable[[], object]:
         from llama_index.core.llms import ChatMessage
-        from llama_index.llms.litellm import LiteLLM  # type: ignore[import-not-found]
+        from llama_index.llms.litellm import LiteLLM  # type: ignore[import-untyped]
 
         named = {name: value for name, value in call.items() if name.startswith("prompt_")}
         llm = LiteLLM(model=call["model"], additional_kwargs=named)
