@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format lint types bench lock floor wheels clean
+.PHONY: help setup demo test check format lint types bench lock floor anthropic wheels clean
 
 # uv brings its own list of authorities; behind a company's proxy only the system's knows the proxy.
 export UV_SYSTEM_CERTS ?= 1
@@ -26,7 +26,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	done)
 
 help:
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/.ready ## the three packages, editable, with all development tools, in .venv
 
@@ -64,12 +64,15 @@ lock: $(PRIVATE_UV) ## constraints.txt anew, from the newest versions allowed
 floor: .venv-floor/.ready ## the tests on the lowest direct versions that the packages allow
 	@.venv-floor/bin/python -m pytest --quiet -n $(JOBS) $(ARGS)
 
+anthropic: .venv-anthropic/.ready ## LlamaIndex's tests with its Anthropic as one more delegate
+	@.venv-anthropic/bin/python -m pytest --quiet -n $(JOBS) integrations/llamaindex/tests $(ARGS)
+
 wheels: $(PRIVATE_UV) ## builds wheels and sdists into dist/, and tries them outside this folder
 	@rm -rf dist && "$(UV)" build --quiet --all-packages --build-constraint constraints.txt
 	@UV="$(UV)" PYTHON="$(PYTHON)" bash .ci/wheels
 
 clean: ## removes what the other commands made, but for .uv
-	@rm -rf .venv .venv-demo .venv-floor .venv-litellm dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-demo .venv-floor .venv-litellm .venv-anthropic dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # The authorities are Python's, that is, the system's: an old pip brings its own list, too.
 .uv/bin/uv:
@@ -93,6 +96,13 @@ clean: ## removes what the other commands made, but for .uv
 
 .venv-floor/.ready: PINS = .venv-floor/pins.txt
 
+# LlamaIndex's Anthropic runs with another release of the vendor's SDK than langchain-anthropic does.
+.venv-anthropic/.ready: .venv-anthropic/bin/python .venv-anthropic/pins.txt
+	@$(INSTALL) --python $< --requirement integrations/llamaindex/anthropic.txt -e . -e integrations/llamaindex
+	@touch $@
+
+.venv-anthropic/.ready: PINS = .venv-anthropic/pins.txt
+
 # LiteLLM conflicts with the newest langfuse; where it can't be installed, the benchmarks say so and go on.
 .venv-litellm/.ready: .venv-litellm/bin/python benchmarks/litellm.txt
 	@if $(INSTALL) --python $< --requirement benchmarks/litellm.txt; then touch $@; else rm -rf .venv-litellm; fi
@@ -106,7 +116,11 @@ clean: ## removes what the other commands made, but for .uv
 	@$(COMPILE) --universal --python-version 3.11 --group test --constraint .venv-floor/lowest.txt \
 		--output-file $@ > /dev/null
 
+.venv-anthropic/pins.txt: .venv-anthropic/bin/python constraints.txt integrations/llamaindex/anthropic.txt $(PROJECTS)
+	@cp constraints.txt $@
+	@$(COMPILE) --universal --python-version 3.11 integrations/llamaindex/anthropic.txt --output-file $@ > /dev/null
+
 # Kept when it is there: to make it anew, `make clean`.
-.venv/bin/python .venv-demo/bin/python .venv-floor/bin/python .venv-litellm/bin/python: | $(PRIVATE_UV)
+.venv/bin/python .venv-demo/bin/python .venv-floor/bin/python .venv-litellm/bin/python .venv-anthropic/bin/python: | $(PRIVATE_UV)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it by PYTHON=..." >&2; exit 1; }
 	@"$(UV)" venv --quiet --python "$(PYTHON)" $(@:/bin/python=)

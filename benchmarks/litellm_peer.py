@@ -12,6 +12,27 @@ from collections.abc import Callable
 from typing import Any
 
 
+def in_llama_index(call: dict[str, Any]) -> Callable[[int], None]:
+    """LlamaIndex's own adapter; imported when it is first asked for, as it would slow down the others' start."""
+    chats: list[Callable[[], object]] = []
+
+    def chat() -> Callable[[], object]:
+        from llama_index.core.llms import ChatMessage
+        from llama_index.llms.litellm import LiteLLM  # type: ignore[import-untyped]
+
+        named = {name: value for name, value in call.items() if name.startswith("prompt_")}
+        llm = LiteLLM(model=call["model"], additional_kwargs=named)
+        return lambda: llm.chat([ChatMessage("Hi")])
+
+    def measure(number: int) -> None:
+        if not chats:
+            chats.append(chat())
+        for _ in range(number):
+            chats[0]()
+
+    return measure
+
+
 def run(call: dict[str, Any], answer: Callable[[object], None]) -> None:
     import litellm  # type: ignore[import-not-found]
 
@@ -25,6 +46,8 @@ def run(call: dict[str, Any], answer: Callable[[object], None]) -> None:
         for _ in range(number):
             for _ in litellm.completion(**call, stream=True):
                 pass
+
+    llama_index = in_llama_index(call)
 
     async def at_once(number: int) -> None:
         left = iter(range(number))
@@ -41,6 +64,7 @@ def run(call: dict[str, Any], answer: Callable[[object], None]) -> None:
         measures: dict[str, Callable[[int], object]] = {
             "sync": sync,
             "stream": stream,
+            "llama_index": llama_index,
             "at once": lambda number: runner.run(at_once(number)),
         }
         for line in sys.stdin:

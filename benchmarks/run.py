@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.harness import HEADINGS, ROOT
 
-SCRIPTS = ("resolve", "completion", "acompletion", "imports", "command_line", "outage", "single_flight")
+SCRIPTS = ("resolve", "completion", "acompletion", "llamaindex", "imports", "command_line", "outage", "single_flight")
 RESULTS = ROOT / "benchmarks" / "results.md"
 
 

@@ -70,12 +70,25 @@ class Ready:
     rendered: RenderedPrompt
 
 
+KEEP_TEXT = (
+    "To keep it: message_mode='prepend', input_variable=, or for a text prompt text_role='system'; "
+    "message_mode='replace' says it is meant."
+)
+
+
 def make_ready(
-    call: PromptCall, found: Found, turns: Sequence[Turn], resolver: Resolver, *, level: int = logging.DEBUG
+    call: PromptCall,
+    found: Found,
+    turns: Sequence[Turn],
+    resolver: Resolver,
+    *,
+    level: int = logging.DEBUG,
+    advice: str = KEEP_TEXT,
 ) -> Ready:
     """Render the prompt and compose it with the caller's messages.
 
-    ``level`` is for the note that ``auto`` left some of the caller's text out, made once per prompt and resolver.
+    ``level`` and ``advice`` are for the note that ``auto`` left some of the caller's text out, made once per prompt
+    and resolver.
     """
     prompt, source = found
     variables = merge_variables(call.variables, ambient_variables(), call.overrides)
@@ -99,10 +112,9 @@ def make_ready(
     if composed.dropped and resolver.first_time((prompt.backend, prompt.id)):
         log.logger.log(
             level,
-            "%s stands for the caller's messages, and some of their text was left out. To keep it: "
-            "message_mode='prepend', input_variable=, or for a text prompt text_role='system'; "
-            "message_mode='replace' says it is meant.",
+            "%s stands for the caller's messages, and some of their text was left out. %s",
             prompt.where,
+            advice,
         )
     return Ready(composed.messages, rendered)
 

@@ -64,6 +64,9 @@ PROMPT_PARAMS: dict[str, tuple[str, Check]] = {
     "service_tier": ("a text", _text),
 }
 
+SCHEMA_REPLACES = ("tools", "tool_choice", "parallel_tool_calls", "response_format")
+"""What of a prompt's settings gives way to a schema that a caller wants the answer in."""
+
 # Setting one of these takes the others' lower-ranked values back: providers answer 400 to both.
 _SUPERSEDES: dict[str, tuple[str, ...]] = {
     "max_tokens": ("max_completion_tokens",),

@@ -37,7 +37,7 @@ def check_turns(body: Mapping[str, Json]) -> Iterator[str]:
         return
     if messages[0]["role"] != "user":
         yield 'messages: first message must use the "user" role'
-    system = body.get("system", "-")
+    system = body.get("system") or "-"  # an empty text is none
     yield from _contents([*messages, {"role": "user", "content": system}])
     yield from _ending(messages[-1], body["model"])
     yield from _tools(messages)

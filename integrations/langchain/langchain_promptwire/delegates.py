@@ -14,8 +14,6 @@ from promptwire.params import merge_params
 # LangChain's words for providers, where they are not those of model strings.
 _PROVIDERS = {"google_genai": "gemini", "google_vertexai": "vertex_ai"}
 _TOOL_OPTIONS = ("tool_choice", "strict", "parallel_tool_calls")
-# What a prompt may set that with_structured_output sets itself.
-SCHEMA_REPLACES = ("tools", "tool_choice", "parallel_tool_calls", "response_format")
 
 
 def bare(llm: object) -> Any:

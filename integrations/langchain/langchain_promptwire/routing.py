@@ -11,7 +11,6 @@ from pydantic import Field, StrictInt, field_validator
 
 from langchain_promptwire.calls import CALL_ARGUMENTS, CONTROLS, ChatInput, Layer, read_input, stacked
 from langchain_promptwire.delegates import (
-    SCHEMA_REPLACES,
     own_arguments,
     rewrapped,
     with_metadata,
@@ -29,7 +28,7 @@ from promptwire.errors import ConfigurationError
 from promptwire.gateway.answers import PromptInfo, describe
 from promptwire.gateway.fitting import settings_for
 from promptwire.gateway.providers import CallerModel, Choice, choose_model
-from promptwire.params import merge_params, nearest
+from promptwire.params import SCHEMA_REPLACES, merge_params, nearest
 from promptwire.prompts import Prompt
 from promptwire.resolver import Resolver
 from promptwire.search import Found

@@ -1,6 +1,9 @@
-"""A model provider on loopback, prompts in memory, and a listener for LlamaIndex's events."""
+"""Model providers on loopback, prompts in memory, and a listener for LlamaIndex's events."""
 
-from collections.abc import Awaitable, Callable, Iterator
+import importlib.util
+import itertools
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import llama_index.core.llms.mock
@@ -10,13 +13,21 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.llms import ChatMessage
 from llama_index.core.llms.llm import LLM
-from llama_index.llms.promptwire import Promptwire
+from llama_index.llms.openai import OpenAI
+from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]
+from llama_index.llms.promptwire import Promptwire, PromptwireGateway
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field
 
-from promptwire import Resolver
+from promptwire import Prompt, PromptRef, Resolver
+from promptwire.backends.http import Http
 from promptwire.backends.memory import MemoryBackend
 from promptwire.testing import FakeOpenAI
+from tests.doubles.anthropic import FakeAnthropic
+
+# LlamaIndex's Anthropic needs another release of the SDK than langchain-anthropic: `make anthropic` has it.
+ANTHROPIC = importlib.util.find_spec("llama_index.llms.anthropic") is not None
+collect_ignore = [] if ANTHROPIC else ["test_anthropic_delegate.py"]
 
 ENDPOINTS = [
     f"{colour}{stream}{kind}" for colour in ("", "a") for stream in ("", "stream_") for kind in ("chat", "complete")
@@ -33,8 +44,31 @@ def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
 
 
 @pytest.fixture
-def library() -> MemoryBackend:
-    library = MemoryBackend({"greeting": "Hello {{name}}", "persona": PERSONA})
+def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAnthropic]:
+    with FakeAnthropic() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+class Library(MemoryBackend):
+    """Prompts in memory; every fetch is noted, and waits for the ``gate`` where there is one."""
+
+    def __init__(self, prompts: dict[str, Any]) -> None:
+        super().__init__(prompts)
+        self.fetched: list[str] = []
+        self.gate: threading.Event | None = None
+
+    def fetch(self, ref: PromptRef, http: Http) -> Prompt:
+        self.fetched.append(ref.id)
+        if self.gate is not None:
+            self.gate.wait()
+        return super().fetch(ref, http)
+
+
+@pytest.fixture
+def library() -> Library:
+    library = Library({"greeting": "Hello {{name}}", "persona": PERSONA})
     library.publish("tuned", "Hello {{name}}", config={"model": "gpt-4o", "temperature": 0.3, "max_tokens": 50})
     return library
 
@@ -99,6 +133,79 @@ def call() -> Callable[..., Awaitable[list[Any]]]:
         return list(answer) if "stream" in endpoint else [answer]
 
     return call
+
+
+def _anthropic(server: FakeAnthropic, **more: Any) -> Any:
+    module = importlib.import_module("llama_index.llms.anthropic")
+    return module.Anthropic(model="claude-sonnet-4-5", api_key=server.api_key, max_retries=0, **more)
+
+
+class Delegates:
+    """Makes LlamaIndex's LLMs, pointed at the doubles, and closes their clients."""
+
+    names = ("gateway", "claude", "openai", "like", *(["anthropic"] if ANTHROPIC else []))
+
+    def __init__(self, openai: FakeOpenAI, anthropic: FakeAnthropic) -> None:
+        self.openai, self.anthropic = openai, anthropic
+        self._made: list[Any] = []
+
+    def make(self, name: str, **more: Any) -> LLM:
+        """``gateway`` and ``claude`` are our own model call, on OpenAI's wire and on Anthropic's."""
+        common = {"api_key": self.openai.api_key, "api_base": self.openai.url, "max_retries": 0, **more}
+        match name:
+            case "openai":
+                self._made.append(OpenAI(model="gpt-4o", **common))
+            case "like":
+                able = {"is_chat_model": True, "is_function_calling_model": True}
+                self._made.append(OpenAILike(model="gpt-4o", **able, **common))
+            case "anthropic":
+                self._made.append(_anthropic(self.anthropic, **more))
+            case "gateway":
+                self._made.append(PromptwireGateway(model="gpt-4o", **more))
+            case _:
+                self._made.append(PromptwireGateway(model="anthropic/claude-sonnet-4-5", **more))
+        return self._made[-1]  # type: ignore[no-any-return]
+
+    def script(self, *answers: str | list[tuple[str, dict[str, Any]]]) -> None:
+        """What the model says in turn, whichever the wire: texts, or the tools that it calls."""
+        turns, numbers = iter(answers), itertools.count(1)
+
+        def on_openai(_: object) -> Any:
+            said = next(turns)
+            return said if isinstance(said, str) else [{"name": name, "arguments": args} for name, args in said]
+
+        def on_anthropic(_: object) -> Any:
+            said = next(turns)
+            made = {"type": "tool_use"}
+            return said if isinstance(said, str) else [
+                {**made, "id": f"toolu_{next(numbers)}", "name": name, "input": args} for name, args in said
+            ]  # fmt: skip
+
+        self.openai._reply, self.anthropic._reply = on_openai, on_anthropic  # noqa: SLF001 - servers already there
+
+    def sent(self, name: str) -> list[dict[str, Any]]:
+        """The bodies that came over the wire that an LLM of that name speaks."""
+        server = self.anthropic if name in {"claude", "anthropic"} else self.openai
+        return [request.json for request in server.requests]
+
+    async def close(self) -> None:
+        for llm in self._made:
+            if client := getattr(llm, "_client", None):
+                client.close()
+            if client := getattr(llm, "_aclient", None):
+                await client.close()
+
+
+@pytest.fixture
+async def delegates(openai: FakeOpenAI, anthropic: FakeAnthropic) -> AsyncIterator[Delegates]:
+    made = Delegates(openai, anthropic)
+    yield made
+    await made.close()
+
+
+@pytest.fixture(params=Delegates.names)
+def delegate(request: pytest.FixtureRequest) -> str:
+    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def test_parameters_outrank_the_delegates_own(kind: str, resolver: Resolver, ope
 
 
 def test_another_providers_model_is_refused(mock: Mock, resolver: Resolver) -> None:
-    with pytest.raises(PromptConfigError, match=r"openai/gpt-4o.*'tuned'.*llm=<factory>"):
+    with pytest.raises(PromptConfigError, match=r"openai/gpt-4o.*'tuned'.*llm_factory="):
         over(mock(), resolver, prompt_id="tuned").complete("")
     assert over(mock(), resolver, prompt_id="tuned", ignore_prompt_model=True).complete("").text == "Hello Ada"
 

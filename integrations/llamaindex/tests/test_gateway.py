@@ -74,7 +74,7 @@ def test_streams_that_break_off(openai: FakeOpenAI) -> None:
         list(answers)
 
 
-async def test_a_stream_left_early_ends_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_left_early_ends_its_request() -> None:
     with FakeOpenAI(reply="word " * 2000) as server:
         server.drip(0.0001)
         llm = Promptwire(model="gpt-4o", base_url=server.url, api_key=server.api_key)

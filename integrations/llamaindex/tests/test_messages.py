@@ -10,11 +10,11 @@ from llama_index.core.base.llms.types import (
     CacheControl,
     CachePoint,
     ChatMessage,
-    DocumentBlock,
     ImageBlock,
     TextBlock,
     ThinkingBlock,
     ToolCallBlock,
+    VideoBlock,
 )
 from llama_index.core.llms.llm import LLM, ToolSelection
 from llama_index.llms.openai import OpenAI
@@ -190,7 +190,7 @@ def test_an_answer_can_be_sent_back(openai: FakeOpenAI) -> None:
 
 
 def test_a_block_that_cant_be_sent(openai: FakeOpenAI) -> None:
-    for block in (DocumentBlock(data=b"x", title="t"), ImageBlock()):
+    for block in (VideoBlock(video=b"x"), ImageBlock()):
         with pytest.raises(ConfigurationError, match="block"):
             PromptwireGateway(model="gpt-4o").chat([ChatMessage(blocks=[block])])
     assert openai.count == 0

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 from llama_index.core import PromptTemplate
-from llama_index.core.llms import ChatMessage
+from llama_index.core.llms import ChatMessage, ChatResponse
 from llama_index.llms.promptwire import Promptwire
 
 import promptwire
 from promptwire import ConfigurationError, MissingVariablesError, PromptConfigError, Resolver
 from promptwire.backends.memory import MemoryBackend
 from promptwire.testing import FakeOpenAI
+from tests.doubles.anthropic import FakeAnthropic
 
 ENGINE = PromptTemplate("{name} {unused}")
 
@@ -110,6 +111,27 @@ def test_a_model_given_per_call_keeps_the_backend(monkeypatch: pytest.MonkeyPatc
     llm = Promptwire(model="files/gpt-4o", prompt_id="x", resolver=Resolver("memory"), fallback="Hello")
     answer = llm.complete("", model="gpt-4.1")
     assert (answer.text, answer.additional_kwargs["prompt_backend"]) == ("[gpt-4.1] Hello", "files")
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_the_constructors_key_is_not_sent_to_another_provider(
+    *, bound: bool, resolver: Resolver, openai: FakeOpenAI, anthropic: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Promptwire(
+        model="gpt-4o", api_key=openai.api_key, base_url=openai.url, prompt_id="persona",
+        prompt_variables={"name": "x"}, resolver=resolver,
+    )  # fmt: skip
+    question, other = [ChatMessage("Hi")], "anthropic/claude-sonnet-4-5"
+
+    def call() -> ChatResponse:
+        return own.bind(model=other).chat(question) if bound else own.chat(question, model=other)
+
+    assert call().message.content == "[claude-sonnet-4-5] Hi"
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY"):
+        call()
+    assert (anthropic.count, openai.count) == (1, 0)
+    assert openai.api_key not in str(anthropic.requests[0].headers)
 
 
 def test_allowed_models(llm: Promptwire, openai: FakeOpenAI) -> None:

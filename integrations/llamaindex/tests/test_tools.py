@@ -1,28 +1,18 @@
-"""Tools, agents and structured answers through ``Promptwire`` over its gateway."""
+"""Calls with tools through ``Promptwire`` over its gateway."""
 
 import json
 from typing import Any
 
 import pytest
-from llama_index.core import PromptTemplate
-from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.promptwire import Promptwire
-from pydantic import BaseModel
 
 from promptwire import ConfigurationError, GatewayError, Resolver
 from promptwire.backends.memory import MemoryBackend
 from promptwire.testing import FakeOpenAI
 
 SYSTEM = {"role": "system", "content": "You are Ada."}
-
-
-class City(BaseModel):
-    """A city."""
-
-    name: str
-    people: int
 
 
 def add(a: int, b: int) -> int:
@@ -34,11 +24,6 @@ def shout(text: str) -> str:
     """Shouts."""
     return text.upper()
 
-
-# LlamaIndex's workflows look at every attribute of an agent, pydantic's deprecated ones too.
-agents = pytest.mark.filterwarnings(
-    "ignore::pydantic.PydanticDeprecatedSince20", "ignore::pydantic.PydanticDeprecatedSince211"
-)
 
 ADD, SHOUT = FunctionTool.from_defaults(add), FunctionTool.from_defaults(shout)
 CALL_ADD = [{"name": "add", "arguments": {"a": 2, "b": 3}}]
@@ -117,71 +102,6 @@ def test_a_host_that_answers_more_calls_than_asked_for(persona: Promptwire, monk
         both = persona.chat_with_tools([ADD], "Add", allow_parallel_tool_calls=True)
     assert [len(persona.get_tool_calls_from_response(answer)) for answer in (one, both)] == [1, 2]
     assert [len(answer.message.additional_kwargs["tool_calls"]) for answer in (one, both)] == [1, 2]
-
-
-@agents
-@pytest.mark.parametrize("streaming", [True, False])
-async def test_function_agent(*, streaming: bool, persona: Promptwire, monkeypatch: pytest.MonkeyPatch) -> None:
-    with scripted(monkeypatch, CALL_ADD, "It is 5.") as server:
-        agent = FunctionAgent(tools=[ADD], llm=persona, streaming=streaming, system_prompt="Count well.")
-        answer = await agent.run("What is 2 + 3?")
-        first, second = [request.json["messages"] for request in server.requests]
-    assert str(answer) == "It is 5."
-    assert first == [
-        {"role": "system", "content": "You are Ada.\n\nCount well."},
-        {"role": "user", "content": "What is 2 + 3?"},
-    ]
-    assert second[:2] == first
-    [called] = second[2]["tool_calls"]
-    assert (second[2]["role"], second[2]["content"], json.loads(called["function"]["arguments"])) == (
-        "assistant", None, {"a": 2, "b": 3}
-    )  # fmt: skip
-    assert second[3:] == [{"role": "tool", "content": "5", "tool_call_id": called["id"]}]
-
-
-@agents
-async def test_function_agent_with_a_prompt_that_asks(
-    library: MemoryBackend, persona: Promptwire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The tool step stays though the prompt replaces the question."""
-    library.publish("asks", "What is {{name}}?")
-    with scripted(monkeypatch, CALL_ADD, "5.") as server:
-        await FunctionAgent(tools=[ADD], llm=persona.bind(prompt_id="asks")).run("IGNORED")
-        roles = [[message["role"] for message in request.json["messages"]] for request in server.requests]
-    assert roles == [["user"], ["user", "assistant", "tool"]]
-
-
-@agents
-async def test_function_agent_with_a_question_after_its_slot(
-    library: MemoryBackend, persona: Promptwire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The running tool step comes last."""
-    library.publish("slot", [{"type": "placeholder", "name": "history"}, {"role": "user", "content": "Be brief."}])
-    with scripted(monkeypatch, CALL_ADD, "5.") as server:
-        await FunctionAgent(tools=[ADD], llm=persona.bind(prompt_id="slot")).run("2 + 3?")
-        roles = [[message["role"] for message in request.json["messages"]] for request in server.requests]
-    assert roles == [["user", "user"], ["user", "user", "assistant", "tool"]]
-
-
-async def test_structured_predict(persona: Promptwire, openai: FakeOpenAI) -> None:
-    template = PromptTemplate("Tell me of the City {place}.")
-    city = persona.structured_predict(City, template, place="Rome")
-    assert isinstance(city, City)
-    assert openai.requests[-1].json["messages"] == [SYSTEM, {"role": "user", "content": "Tell me of the City Rome."}]
-    assert isinstance(await persona.astructured_predict(City, template, place="Rome"), City)
-    streamed = [*persona.stream_structured_predict(City, template, place="Rome")]
-    assert isinstance(streamed[-1], City)
-    assert streamed[-1].people is not None
-    later = [one async for one in await persona.astream_structured_predict(City, template, place="Rome")]
-    assert isinstance(later[-1], City)
-
-
-def test_structured_with_variables_per_call(persona: Promptwire, openai: FakeOpenAI) -> None:
-    given = {"prompt_variables": {"name": "Bo"}}
-    assert isinstance(persona.structured_predict(City, PromptTemplate("Hi"), llm_kwargs=given), City)
-    assert openai.requests[-1].json["messages"][0]["content"] == "You are Bo."
-    persona.as_structured_llm(City).chat([ChatMessage("Hi")], **given)
-    assert openai.requests[-1].json["messages"][0]["content"] == "You are Bo."
 
 
 def test_messages_that_are_none(persona: Promptwire, resolver: Resolver, openai: FakeOpenAI) -> None:

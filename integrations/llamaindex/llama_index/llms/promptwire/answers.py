@@ -15,7 +15,7 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
     ToolCallBlock,
 )
-from llama_index.llms.promptwire.convert import openai_call
+from llama_index.llms.promptwire.convert import openai_call, thinking_block
 
 from promptwire.compose import text_of
 from promptwire.errors import GatewayError
@@ -51,6 +51,7 @@ class _Answer:
 
     def __init__(self) -> None:
         self._text = self._thought = ""
+        self._thoughts: list[ThinkingBlock] = []  # those complete, where the provider signs them
         self._calls: dict[int, tuple[str | None, str, str]] = {}
 
     def add(self, body: dict[str, Any]) -> ChatResponse:
@@ -66,6 +67,9 @@ class _Answer:
         text, thought = text_of(part.get("content")), part.get("reasoning_content") or part.get("reasoning") or ""
         self._text += text
         self._thought += thought
+        if blocks := part.get("thinking_blocks"):
+            self._thoughts += map(thinking_block, blocks)
+            self._thought = ""
         for at, call in enumerate(part.get("tool_calls") or ()):
             self._grow(call.get("index", at), call)
         usage = body.get("usage") or {}
@@ -88,7 +92,8 @@ class _Answer:
             ToolCallBlock(tool_call_id=call_id, tool_name=name, tool_kwargs=arguments)
             for call_id, name, arguments in self._calls.values()
         ]
-        blocks: list[ContentBlock] = [ThinkingBlock(content=self._thought)] if self._thought else []
+        open_thought = [ThinkingBlock(content=self._thought)] if self._thought else []
+        blocks: list[ContentBlock] = [*self._thoughts, *open_thought]
         if self._text or not calls:
             blocks.append(TextBlock(text=self._text))
         extra = {"tool_calls": [openai_call(call) for call in calls]} if calls else {}

@@ -1,6 +1,8 @@
 """Messages between LlamaIndex's shape and OpenAI's, in which prompts are stored."""
 
 import json
+import mimetypes
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -9,6 +11,7 @@ from llama_index.core.base.llms.types import (
     CachePoint,
     ChatMessage,
     ContentBlock,
+    DocumentBlock,
     ImageBlock,
     MessageRole,
     TextBlock,
@@ -73,6 +76,8 @@ def to_openai(given: object) -> dict[str, Any]:
     if role == "assistant" and (calls := tool_calls(message)):
         made["content"] = made["content"] or None
         made["tool_calls"] = [openai_call(call) for call in calls]
+    if role == "assistant" and (thoughts := _signed_thoughts(message)):
+        made["thinking_blocks"] = thoughts
     if role == "tool":
         made["tool_call_id"] = extra.get("tool_call_id") or ""
     elif extra.get("name"):
@@ -119,6 +124,24 @@ def openai_call(call: ToolCallBlock) -> dict[str, Any]:
     arguments = call.tool_kwargs
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return {"id": call.tool_call_id, "type": "function", "function": {"name": call.tool_name, "arguments": text}}
+
+
+def thinking_block(block: Mapping[str, Any]) -> ThinkingBlock:
+    """A block of Anthropic's; what is not its text is what it has to be sent back with."""
+    beside = {key: value for key, value in block.items() if key not in {"type", "thinking"}}
+    return ThinkingBlock(content=block.get("thinking"), additional_information=beside)
+
+
+def _signed_thoughts(message: ChatMessage) -> list[dict[str, Any]]:
+    """Anthropic's blocks, which only its wire sends back, and it takes none without a signature."""
+    made: list[dict[str, Any]] = []
+    for block in (one for one in message.blocks if isinstance(one, ThinkingBlock)):
+        beside = block.additional_information
+        if beside.get("signature"):
+            made.append({"type": "thinking", "thinking": block.content or "", "signature": beside["signature"]})
+        elif beside.get("data"):
+            made.append({"type": "redacted_thinking", "data": beside["data"]})
+    return made
 
 
 def _checked(message: object) -> ChatMessage:
@@ -183,6 +206,8 @@ def _part(block: ContentBlock) -> dict[str, Any]:
             case AudioBlock():
                 audio = {"data": _base64(block.resolve_audio), "format": block.format}
                 return {"type": "input_audio", "input_audio": audio}
+            case DocumentBlock():
+                return {"type": "file", "file": {"filename": block.title, "file_data": block.url or _data_url(block)}}
             case _:
                 raise ConfigurationError(f"PromptwireGateway can't send a {block.block_type} block; an llm= may")
     except (ValueError, OSError) as error:
@@ -192,3 +217,10 @@ def _part(block: ContentBlock) -> dict[str, Any]:
 
 def _base64(resolve: Callable[..., Any]) -> str:
     return resolve(as_base64=True).read().decode()  # type: ignore[no-any-return]
+
+
+def _data_url(block: DocumentBlock) -> str:
+    """The block holds bytes as base64, but those of a file as they are."""
+    data = block.data if isinstance(block.data, bytes) else b64encode(block.resolve_document().read())
+    guessed = mimetypes.guess_type(str(block.path or block.title))[0]
+    return f"data:{block.document_mimetype or guessed or 'application/octet-stream'};base64,{data.decode()}"

@@ -1,6 +1,7 @@
 """What both LLMs share: completions and tool calls read off chat, and a life as plain data."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from llama_index.core.base.llms.generic_utils import (
@@ -19,12 +20,14 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM, ToolSelection
 from llama_index.llms.promptwire.convert import selection, tool_calls
+from llama_index.llms.promptwire.filling import ManagedMessages
 from pydantic import ValidationError
 
 from promptwire.errors import ConfigurationError, GatewayError
 from promptwire.params import nearest
 
 L = TypeVar("L", bound=LLM)
+M = TypeVar("M", bound=Callable[..., Any])
 
 
 class ChatOnlyLLM(FunctionCallingLLM):
@@ -44,8 +47,7 @@ class ChatOnlyLLM(FunctionCallingLLM):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            raise ConfigurationError(f"{name}(): {wrong}") from None
+            raise unfit(name, error) from None
 
     def to_payload(self) -> dict[str, Any]:
         return {"class_name": self.class_name(), **self.metadata.model_dump()}
@@ -73,12 +75,33 @@ class ChatOnlyLLM(FunctionCallingLLM):
         return [selection(call) for call in calls]
 
     def __getstate__(self) -> dict[str, Any]:
-        return super(ChatOnlyLLM, picklable(self)).__getstate__()
+        """LlamaIndex leaves out what doesn't pickle. Without its resolver or delegate the twin would be another LLM."""
+        state = super(ChatOnlyLLM, picklable(self)).__getstate__()
+        lost = (self.__pydantic_private__ or {}).keys() - (state["__pydantic_private__"] or {}).keys()
+        if lost:
+            names = ", ".join(sorted(name.strip("_") for name in lost))
+            raise ConfigurationError(
+                f"{type(self).__name__}: what it holds as {names} doesn't pickle; an llm_factory= that does is a "
+                "function of a module, and a resolver= one whose backend pickles"
+            )
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # __init__ with the fields, which leaves out what is private
         for name, value in (state["__pydantic_private__"] or {}).items():
             setattr(self, name, value)
+
+
+def signed(method: M) -> M:
+    """LlamaIndex's spans ask for a method's signature at every call; where it is told, a span costs half."""
+    method.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
+    return method
+
+
+def unfit(name: str, error: ValidationError) -> ConfigurationError:
+    """What pydantic found wrong with a class's arguments, without their values."""
+    wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    return ConfigurationError(f"{name}(): {wrong}")
 
 
 def picklable(llm: L) -> L:
@@ -89,4 +112,5 @@ def picklable(llm: L) -> L:
 def with_question(history: Sequence[ChatMessage] | None, question: str | ChatMessage | None) -> list[ChatMessage]:
     """The messages of a call with tools, in a list of their own."""
     asked = prompt_to_messages(question) if isinstance(question, str) else [question] if question else []
-    return [*(history or ()), *asked]
+    messages = [*(history or ()), *asked]
+    return history.of(messages) if isinstance(history, ManagedMessages) and not asked else messages

@@ -1,6 +1,6 @@
 """``PromptwireGateway``: the core's small model call as a LlamaIndex LLM."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -13,7 +13,9 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW, DEFAULT_NUM_OUTPUTS
 from llama_index.core.llms.callbacks import llm_chat_callback
+from llama_index.core.program.utils import get_program_for_llm
 from llama_index.core.tools import BaseTool
+from llama_index.core.types import PydanticProgramMode
 from llama_index.llms.promptwire.answers import asteps, steps, whole
 from llama_index.llms.promptwire.convert import to_openai
 from llama_index.llms.promptwire.endpoints import ChatOnlyLLM, with_question
@@ -27,7 +29,7 @@ from promptwire.params import merge_params, nearest
 
 
 class PromptwireGateway(ChatOnlyLLM):
-    """A model on OpenAI's wire: ``PromptwireGateway(model="openai/gpt-4o-mini")``.
+    """A model on OpenAI's or Anthropic's wire: ``PromptwireGateway(model="anthropic/claude-sonnet-5")``.
 
     ``timeout`` is in seconds, for each read (600); ``max_retries`` counts what comes after the first try (2). Key and
     address, where not given, are the provider's own variables, read at each call. Raises ``PromptwireError``.
@@ -75,6 +77,25 @@ class PromptwireGateway(ChatOnlyLLM):
     @llm_chat_callback()  # pyright: ignore[reportUntypedFunctionDecorator]
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         return asteps(astream(self._call(messages, kwargs, streamed=True)))
+
+    def _structured_stream_call(
+        self, output_cls: type[Any], prompt: Any, llm_kwargs: dict[str, Any] | None = None, **prompt_args: Any
+    ) -> Generator[Any, None, None]:
+        program = self._stream_program(output_cls, prompt)
+        return program.stream_call(llm_kwargs=llm_kwargs, **prompt_args)  # type: ignore[no-any-return]
+
+    async def _structured_astream_call(
+        self, output_cls: type[Any], prompt: Any, llm_kwargs: dict[str, Any] | None = None, **prompt_args: Any
+    ) -> AsyncGenerator[Any, None]:
+        program = self._stream_program(output_cls, prompt)
+        return await program.astream_call(llm_kwargs=llm_kwargs, **prompt_args)  # type: ignore[no-any-return]
+
+    def _stream_program(self, output_cls: type[Any], prompt: Any) -> Any:
+        """LlamaIndex's program asks a stream for its tool only when told to: a model might answer in words."""
+        mode = self.pydantic_program_mode
+        by_tool = mode in {PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION}
+        choice = {"tool_choice": "required"} if by_tool else {}
+        return get_program_for_llm(output_cls, prompt, self, pydantic_program_mode=mode, **choice)
 
     def _call(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any], *, streamed: bool = False) -> ModelCall:
         own = {name: getattr(self, name) for name in ("temperature", "max_tokens", "timeout", "max_retries")}

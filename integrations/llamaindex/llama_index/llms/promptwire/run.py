@@ -1,29 +1,42 @@
 """One call of ``Promptwire``: what was asked, and what comes of it once the prompt is found."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ChatResponseAsyncGen, ChatResponseGen
+from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
+from llama_index.core.prompts import ChatPromptTemplate
+from llama_index.core.types import PydanticProgramMode
+from llama_index.llms.promptwire.ahead import Known, look_ahead
 from llama_index.llms.promptwire.convert import from_prompt, turn
 from llama_index.llms.promptwire.delegates import Delegates, Rules
+from llama_index.llms.promptwire.events import Resolved, asteps, provenance, reported, steps
+from llama_index.llms.promptwire.filling import ManagedMessages, plain
 from llama_index.llms.promptwire.gateway import PromptwireGateway
+from llama_index.llms.promptwire.peers import for_structure, known_metadata, spelled
+from pydantic import BaseModel
 
 from promptwire import log
-from promptwire.calls import PromptCall, make_ready
+from promptwire.calls import KEEP_TEXT, PromptCall, make_ready
 from promptwire.errors import ConfigurationError
 from promptwire.gateway.answers import describe
 from promptwire.gateway.fitting import settings_for
-from promptwire.gateway.providers import CallerModel, choose_model
-from promptwire.params import merge_params
+from promptwire.gateway.providers import CallerModel, Choice
+from promptwire.params import SCHEMA_REPLACES, merge_params
 from promptwire.resolver import Resolver
 from promptwire.search import Found
 
-PROVENANCE = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
+FILL_SLOT = (
+    "It was an engine's own prompt: a prompt that asks belongs in that slot, as with "
+    "engine.update_prompts({'response_synthesizer:text_qa_template': ManagedPromptTemplate(...)}), and on the LLM one "
+    "that says who speaks; message_mode='replace' says it is meant."
+)
 
 
 class TemplateMessages(list[ChatMessage]):
@@ -34,18 +47,40 @@ class TemplateMessages(list[ChatMessage]):
         self.args = args
 
 
+class Composed(ChatPromptTemplate):
+    """Messages that are ready: no brace in them is a variable, and none is made anew."""
+
+    def __init__(self, messages: list[ChatMessage]) -> None:
+        super().__init__(message_templates=messages)
+
+    def format_messages(self, llm: BaseLLM | None = None, **kwargs: Any) -> list[ChatMessage]:
+        messages = list(self.message_templates)
+        if self.output_parser is None:
+            return messages
+        return self.output_parser.format_messages([plain(one).model_copy(deep=True) for one in messages])
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A call made ready: ``tools`` are the arguments of ``chat_with_tools``, ``info`` names the prompt in answers."""
+    """A call made ready: ``tools`` are the arguments of ``chat_with_tools``, ``resolved`` is the prompt."""
 
     delegate: LLM
     messages: list[ChatMessage]
     params: Mapping[str, Any] = field(repr=False)
     tools: Mapping[str, Any] | None
-    info: Mapping[str, Any]
+    resolved: Resolved | None
 
     def start(self, endpoint: str) -> Any:
         """Call an endpoint of the delegate, or its twin that takes tools."""
+        with reported(self.resolved):
+            return self._call(endpoint)
+
+    async def astart(self, endpoint: str) -> Any:
+        """``start`` of an endpoint that is to be awaited."""
+        with reported(self.resolved):
+            return await self._call(endpoint)
+
+    def _call(self, endpoint: str) -> Any:
         if not self.tools:
             return getattr(self.delegate, endpoint)(self.messages, **self.params)
         if not isinstance(self.delegate, FunctionCallingLLM):
@@ -54,11 +89,28 @@ class Run:
         with_tools = getattr(self.delegate, f"{endpoint}_with_tools")
         return with_tools(chat_history=self.messages, **self.tools, **self.params)
 
+    def structured(self, endpoint: str, output_cls: type[BaseModel], mode: PydanticProgramMode) -> Any:
+        """Call an endpoint of the delegate that answers an object of a class, or a stream of them."""
+        with reported(self.resolved):
+            made = self._structure(endpoint, output_cls, mode)
+        return steps(made, self.resolved) if isinstance(made, Generator) else made
+
+    async def astructured(self, endpoint: str, output_cls: type[BaseModel], mode: PydanticProgramMode) -> Any:
+        """``structured`` of an endpoint that is to be awaited."""
+        with reported(self.resolved):
+            made = await self._structure(endpoint, output_cls, mode)
+        return asteps(made, self.resolved) if isinstance(made, AsyncGenerator) else made
+
+    def _structure(self, endpoint: str, output_cls: type[BaseModel], mode: PydanticProgramMode) -> Any:
+        delegate, params = for_structure(self.delegate, self.params, mode)
+        return getattr(delegate, endpoint)(output_cls, Composed(self.messages), llm_kwargs=params)
+
     def mark(self, response: ChatResponse) -> ChatResponse:
         """The response with the prompt's name beside its message, whose own extras would go out again."""
-        if not self.info:
+        if self.resolved is None:
             return response
-        return response.model_copy(update={"additional_kwargs": {**response.additional_kwargs, **self.info}})
+        told = provenance(self.resolved.info)
+        return response.model_copy(update={"additional_kwargs": {**response.additional_kwargs, **told}})
 
     def mark_each(self, responses: ChatResponseGen) -> ChatResponseGen:
         """``mark`` for a stream."""
@@ -75,9 +127,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A call as the caller made it; its parameters are those of the constructor, bound, and given with the call."""
+    """A call as the caller made it; its parameters are those of the constructor, bound, and given with the call.
+
+    ``managed`` are messages that are a prompt already, and stand for what ``call`` would name.
+    """
 
     messages: Sequence[ChatMessage]
+    managed: ManagedMessages | None
     call: PromptCall | None
     caller: CallerModel
     own: Mapping[str, Any] = field(repr=False)
@@ -88,48 +144,76 @@ class Ask:
     ignore_prompt_params: bool
     resolver: Resolver
     delegates: Delegates
+    manager: CallbackManager
+    report_variables: bool
+    structured: bool
+    pinned: Found | None
 
     def find(self) -> Found | None:
         """The prompt, if the call has one."""
-        return self.resolver.find(self.call.prompt_id, **self.call.options()) if self.call else None
+        if self.managed is not None:
+            return self.managed.found
+        if self.call is None or self.pinned:
+            return self.pinned
+        return self.resolver.find(self.call.prompt_id, **self.call.options())
 
     async def afind(self) -> Found | None:
         """``find`` without blocking the loop."""
-        return await self.resolver.afind(self.call.prompt_id, **self.call.options()) if self.call else None
+        if self.managed is not None:
+            return self.managed.found
+        if self.call is None or self.pinned:
+            return self.pinned
+        return await self.resolver.afind(self.call.prompt_id, **self.call.options())
 
     def run(self, found: Found | None) -> Run:
         """Decide model, messages and parameters; pure."""
-        prompt = found[0] if found else None
-        choice = choose_model(self.caller, prompt, **self.rules)
-        settings: Mapping[str, Any] = {}
-        if prompt and not self.ignore_prompt_params:
-            settings = settings_for(prompt, choice, self.resolver)
-        tools = {"tools": self.tools["tools"]} if self.tools else {}
-        params = merge_params(self.own, settings, self.bound, {**tools, **self.given})
-        if tools:
-            del params["tools"]
-        delegate = self.delegates.pick(self.caller, prompt, params, self.rules)
-        messages, info = self._composed(found, whole=not isinstance(delegate, PromptwireGateway))
+        delegate, choice, params = self._decided(found)
+        messages, resolved = self._composed(found, whole=not isinstance(delegate, PromptwireGateway))
         if not messages:
             raise ConfigurationError("there is nothing to send: give messages, or the prompt_id of a prompt with some")
         if not isinstance(delegate, PromptwireGateway):
             log.show_resolved(
                 choice.model, lambda: [{"role": m.role.value, "content": m.content} for m in messages], params
             )
-        return Run(delegate, messages, params, self.tools, info)
+        sent = spelled(delegate, messages, params, tools=bool(self.tools))
+        return Run(self.delegates.reporting(delegate, self.manager), messages, sent, self.tools, resolved)
 
-    def _composed(self, found: Found | None, *, whole: bool) -> tuple[list[ChatMessage], dict[str, Any]]:
-        """The messages to send, and what answers are to tell of the prompt."""
+    def known(self, found: Found | None) -> Known:
+        """What can be told of the calls to come."""
+        delegate, _, params = self._decided(found)
+        return look_ahead(known_metadata(delegate), params, found[0] if found else None)
+
+    def _decided(self, found: Found | None) -> tuple[LLM, Choice, dict[str, Any]]:
+        """The LLM that runs, the model that was chosen, and the parameters."""
+        prompt = found[0] if found else None
+        choice = self.delegates.choose(self.caller, prompt, self.rules)
+        settings: Mapping[str, Any] = {}
+        if prompt and not self.ignore_prompt_params:
+            settings = settings_for(prompt, choice, self.resolver)
+        if self.structured:
+            settings = {name: value for name, value in settings.items() if name not in SCHEMA_REPLACES}
+        tools = {"tools": self.tools["tools"]} if self.tools else {}
+        params = merge_params(self.own, settings, self.bound, {**tools, **self.given})
+        if tools:
+            del params["tools"]
+        return self.delegates.pick(choice, self.caller, prompt, params), choice, params
+
+    def _composed(self, found: Found | None, *, whole: bool) -> tuple[list[ChatMessage], Resolved | None]:
+        """The messages to send, and the prompt among them."""
         turns = [turn(message) for message in self.messages]
+        if self.managed is not None:
+            return self.managed.whole() if whole else list(self.managed), self.managed.resolved
         if found is None or self.call is None:
-            return list(self.messages), {}
-        ready = make_ready(self._with_engine(self.call, found), found, turns, self.resolver, level=logging.WARNING)
+            return list(self.messages), None
+        advice = FILL_SLOT if isinstance(self.messages, TemplateMessages) else KEEP_TEXT
+        call = self._with_engine(self.call, found)
+        ready = make_ready(call, found, turns, self.resolver, level=logging.WARNING, advice=advice)
         where = found[0].where
         messages = [
             item if isinstance(item, ChatMessage) else from_prompt(item, where, whole=whole) for item in ready.messages
         ]
-        told = describe(ready.rendered, self.call.label)
-        return messages, {name: getattr(told, name) for name in PROVENANCE}
+        variables = ready.rendered.values if self.report_variables else None
+        return messages, Resolved(describe(ready.rendered, call.label), found[0].model, variables)
 
     def _with_engine(self, call: PromptCall, found: Found) -> PromptCall:
         """An engine's arguments are variables; not messages, whatever their name: it gives histories as texts."""

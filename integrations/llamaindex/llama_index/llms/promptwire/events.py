@@ -1,0 +1,106 @@
+"""What LlamaIndex's instrumentation is told of a managed prompt."""
+
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import aclosing, closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from llama_index.core.instrumentation.events import BaseEvent
+from llama_index_instrumentation import get_dispatcher
+from llama_index_instrumentation.dispatcher import active_instrument_tags, instrument_tags
+
+from promptwire.gateway.answers import PromptInfo
+from promptwire.tracing import linked
+
+T = TypeVar("T")
+
+PROVENANCE = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
+
+dispatcher = get_dispatcher(__name__)
+
+
+class PromptResolvedEvent(BaseEvent):
+    """A managed prompt has been found and filled in for a call.
+
+    ``requested_model`` is the prompt's say, whatever runs. ``variables`` is ``None`` unless ``report_variables`` asks.
+    """
+
+    prompt_id: str
+    prompt_version: int | str | None
+    prompt_label: str | None
+    prompt_backend: str
+    prompt_source: str
+    content_hash: str
+    requested_model: str | None
+    variables: dict[str, Any] | None = None
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "PromptResolvedEvent"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The prompt of a call, as answers and traces tell of it."""
+
+    info: PromptInfo
+    requested_model: str | None
+    variables: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    def announce(self) -> None:
+        """Dispatch the event, in the span around."""
+        names = (*PROVENANCE, "content_hash")
+        told = {name: getattr(self.info, name) for name in names}
+        variables = None if self.variables is None else dict(self.variables)
+        dispatcher.event(PromptResolvedEvent(**told, requested_model=self.requested_model, variables=variables))
+
+
+def provenance(info: PromptInfo) -> dict[str, Any]:
+    """What every answer tells of its prompt."""
+    return {name: getattr(info, name) for name in PROVENANCE}
+
+
+@contextmanager
+def reported(resolved: Resolved | None) -> Generator[None]:
+    """Around the start of the delegate's call: the event, and what ``around`` sets."""
+    if resolved is not None:
+        resolved.announce()
+    with around(resolved):
+        yield
+
+
+@contextmanager
+def around(resolved: Resolved | None) -> Generator[None]:
+    """Tags beside the caller's own, and the link to Langfuse's prompt, for the spans that start inside.
+
+    Of a stream's events, only the first has the tags: the others are dispatched outside.
+    """
+    if resolved is None:
+        yield
+        return
+    with linked(resolved.info), instrument_tags({**provenance(resolved.info), **active_instrument_tags.get()}):
+        yield
+
+
+def steps(made: Generator[T], resolved: Resolved | None) -> Generator[T]:
+    """A lazy stream, each step of it ``around``: it calls the delegate at its first."""
+    with closing(made):
+        while True:
+            with around(resolved):
+                try:
+                    step = next(made)
+                except StopIteration:
+                    return
+            yield step
+
+
+async def asteps(made: AsyncGenerator[T], resolved: Resolved | None) -> AsyncGenerator[T]:
+    """``steps`` of an async stream."""
+    async with aclosing(made):
+        while True:
+            with around(resolved):
+                try:
+                    step = await anext(made)
+                except StopAsyncIteration:
+                    return
+            yield step

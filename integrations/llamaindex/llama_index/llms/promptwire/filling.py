@@ -1,0 +1,72 @@
+"""A managed prompt as messages of LlamaIndex's, which remember where they are from."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.llms.promptwire.convert import PromptMessage, from_prompt
+from llama_index.llms.promptwire.events import Resolved
+
+from promptwire.messages import Placeholder, close_slots, fill_slot, slot_error
+from promptwire.rendered import RenderedPrompt
+from promptwire.search import Found
+
+
+class KnowsPrompts:
+    """An LLM that recognises ``ManagedMessages``, tells of their prompt itself, and can send any part of it."""
+
+
+class ManagedMessages(list[ChatMessage]):
+    """What a managed template was filled in to, and the prompt that it came from."""
+
+    def __init__(self, messages: Iterable[ChatMessage], found: Found, resolved: Resolved) -> None:
+        super().__init__(messages)
+        self.found = found
+        self.resolved = resolved
+
+    def of(self, messages: Iterable[ChatMessage]) -> "ManagedMessages":
+        """Other messages of the same prompt."""
+        return ManagedMessages(messages, self.found, self.resolved)
+
+    def whole(self) -> list[ChatMessage]:
+        """The messages for an LLM that reads blocks. Raises ``TemplateError`` for a part that has none."""
+        where = self.found[0].where
+        return [from_prompt(one.stored, where, whole=True) if isinstance(one, PromptMessage) else one for one in self]
+
+
+def plain(message: ChatMessage) -> ChatMessage:
+    """A message that is its blocks: whoever changes them changes what is sent."""
+    if not isinstance(message, PromptMessage):
+        return message
+    return ChatMessage(role=message.role, blocks=message.blocks, additional_kwargs=message.additional_kwargs)
+
+
+def filled(
+    found: Found, values: Mapping[str, Any], missing: str, text_role: str, *, whole: bool
+) -> tuple[RenderedPrompt, list[ChatMessage]]:
+    """The prompt with its variables and placeholders filled in; ``whole`` is as in ``from_prompt``."""
+    prompt, source = found
+    slots = {name: values[name] for name in prompt.placeholders if values.get(name) is not None}
+    texts = {name: value for name, value in values.items() if name not in prompt.placeholders}
+    rendered = prompt.render(texts, missing=missing, text_role=text_role, source=source)
+    empty = [one for one in rendered.items if isinstance(one, Placeholder) and one.name not in slots]
+    close_slots(empty, prompt.where, keep=missing == "keep")
+    messages: list[ChatMessage] = []
+    for item in rendered.items:
+        if not isinstance(item, Placeholder):
+            messages.append(from_prompt(item, prompt.where, whole=whole))
+        elif item.name in slots:
+            messages += _turns(item.name, slots[item.name], prompt.where, whole=whole)
+    return rendered, messages
+
+
+def _turns(name: str, given: Any, where: str, *, whole: bool) -> list[ChatMessage]:
+    """What was given for a placeholder: messages, or the text that some engines make of a history."""
+    if isinstance(given, str):
+        return [ChatMessage(role=MessageRole.USER, content=given)] if given.strip() else []
+    if isinstance(given, list | tuple) and all(isinstance(one, ChatMessage) for one in given):
+        return list(given)
+    messages = fill_slot(given)
+    if messages is None:
+        raise slot_error(name, given, where)
+    return [from_prompt(one, where, whole=whole) for one in messages]

@@ -1,0 +1,141 @@
+"""LlamaIndex's own LLMs: what they tell of themselves, and how they want to be called."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from llama_index.core.base.llms.types import ChatMessage, LLMMetadata
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import LLM
+from llama_index.core.types import PydanticProgramMode
+from llama_index.llms.promptwire.convert import to_openai
+from llama_index.llms.promptwire.gateway import PromptwireGateway
+
+from promptwire.errors import ConfigurationError, PromptConfigError
+from promptwire.gateway.hosts import DEFAULT_PROVIDER, find_provider
+from promptwire.gateway.providers import Choice, split_provider
+
+LIMITS = ("max_tokens", "max_completion_tokens")
+# LlamaIndex's packages are named after providers, but for these.
+_PROVIDERS = {
+    "azure_openai": "azure",
+    "bedrock_converse": "bedrock",
+    "google_genai": "gemini",
+    "lmstudio": "lm_studio",
+    "mistralai": "mistral",
+    "openai_like": "openai",
+}
+_SPELT_ALIKE = frozenset({"extra_headers", "max_tokens", "temperature", "timeout", "top_p"})
+
+
+def known_metadata(llm: LLM) -> LLMMetadata:
+    """An LLM's metadata, or what can be said of one that raises."""
+    try:
+        return llm.metadata
+    except Exception:  # noqa: BLE001 - any vendor's: OpenAI's raises for a model that it doesn't know
+        calls_tools = isinstance(llm, FunctionCallingLLM)
+        return LLMMetadata(is_function_calling_model=calls_tools, model_name=model_name(llm) or "unknown")
+
+
+def provider_of(llm: LLM) -> str:
+    """Told by the package: ``llama_index.llms.<provider>`` of the class or of one that it derives from."""
+    if isinstance(llm, PromptwireGateway):
+        return split_provider(llm.model)[0] or DEFAULT_PROVIDER
+    for base in type(llm).__mro__:
+        before, found, rest = base.__module__.partition("llama_index.llms.")
+        if found and not before:
+            name = rest.partition(".")[0]
+            return _PROVIDERS.get(name, name)
+    return type(llm).__name__
+
+
+def address_of(llm: LLM) -> str | None:
+    """An address that isn't the provider's own: what runs there takes the prompt's model as it is."""
+    row = find_provider(provider_of(llm))
+    found = getattr(llm, "api_base", None) or getattr(llm, "base_url", None)
+    return found if isinstance(found, str) and not (row and row.base_url == found.rstrip("/")) else None
+
+
+def model_name(llm: LLM) -> str | None:
+    """The name of its model, where it has one."""
+    found = getattr(llm, "model", None) or getattr(llm, "model_name", None)
+    if isinstance(llm, PromptwireGateway):
+        return split_provider(llm.model)[1]
+    return found if isinstance(found, str) else None
+
+
+def renamed(llm: LLM, choice: Choice) -> dict[str, str | None]:
+    """What makes the LLM run the chosen model."""
+    if choice.model == model_name(llm):
+        return {}
+    field = next((name for name in ("model", "model_name") if name in type(llm).model_fields), None)
+    if field is None:
+        raise PromptConfigError(
+            f"the model{choice.named_by} can't be set on llm={type(llm).__name__}(): ignore_prompt_model=True leaves it"
+        )
+    return {field: f"{choice.provider}/{choice.model}" if isinstance(llm, PromptwireGateway) else choice.model}
+
+
+def usable(llm: LLM, choice: Choice) -> LLM:
+    """The LLM, if it knows its model: OpenAI's raises a ValueError for another, which engines answer as no answer."""
+    try:
+        _ = llm.metadata
+    except Exception as error:  # any vendor's
+        refusal = PromptConfigError if choice.prompt else ConfigurationError
+        raise refusal(
+            f"{type(llm).__name__} doesn't know model {choice.model!r}{choice.named_by} or can't run it "
+            f"({type(error).__name__}); OpenAILike takes any name, and ignore_prompt_model=True leaves its own"
+        ) from error
+    return llm
+
+
+def has_optional(llm: LLM, name: str) -> bool:
+    """Whether a field of that name is set, and may be ``None``."""
+    field = type(llm).model_fields.get(name)
+    return field is not None and getattr(llm, name) is not None and type(None) in get_args(field.annotation)
+
+
+def spelled(llm: LLM, messages: Sequence[ChatMessage], params: Mapping[str, Any], *, tools: bool) -> Mapping[str, Any]:
+    """The parameters in the LLM's own words; with ``tools``, those of the call stand for the prompt's."""
+    if not _is_anthropics(llm) or params.keys() <= _SPELT_ALIKE:
+        return params
+    from promptwire.gateway.anthropic.request import build_body
+
+    body: dict[str, Any] = build_body(model_name(llm) or "", [to_openai(one) for one in messages], params, stream=False)
+    not_wanted = ["model", "messages", "system"]
+    if tools or not params.get("tools"):  # what a conversation's calls make it declare is the LLM's affair
+        not_wanted += ["tools", "tool_choice"]
+    for name in not_wanted:
+        body.pop(name, None)
+    if body.get("thinking"):
+        body["temperature"] = 1  # the LLM sends one in any case, and thinking goes with no other
+    elif params.keys().isdisjoint(LIMITS):
+        del body["max_tokens"]
+    return body
+
+
+class _Limited(dict[str, Any]):
+    """Arguments with a ``max_tokens`` that can be asked for and is none of them."""
+
+    def __init__(self, params: Mapping[str, Any], limit: object) -> None:
+        super().__init__(params)
+        self._limit = limit
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._limit if name == "max_tokens" else super().get(name, default)
+
+
+def for_structure(llm: LLM, params: Mapping[str, Any], mode: PydanticProgramMode) -> tuple[LLM, dict[str, Any]]:
+    """The LLM to ask for objects, and its ``llm_kwargs``; ``mode``, if the caller chose one, is the LLM's."""
+    changes: dict[str, Any] = {} if mode is PydanticProgramMode.DEFAULT else {"pydantic_program_mode": mode}
+    given = dict(params)
+    if _is_anthropics(llm) and "max_tokens" in given:  # it asks for the limit, and gives it to its SDK twice
+        changes["max_tokens"] = limit = given.pop("max_tokens")
+        given = _Limited(given, limit)
+    return llm.model_copy(update=changes) if changes else llm, given
+
+
+def _is_anthropics(llm: LLM) -> bool:
+    return provider_of(llm) == "anthropic" and not isinstance(llm, PromptwireGateway)

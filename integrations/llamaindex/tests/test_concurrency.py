@@ -1,0 +1,206 @@
+"""Threads, loops, and a slow prompt service that stalls nobody."""
+
+import asyncio
+import contextvars
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from llama_index.core import PromptTemplate, SummaryIndex
+from llama_index.core.embeddings import MockEmbedding
+from llama_index.core.schema import TextNode
+from llama_index.llms.promptwire import Promptwire
+from pydantic import BaseModel
+
+import promptwire
+from promptwire import MissingVariablesError, Prompt, PromptRef, Resolver
+from promptwire.backends.memory import MemoryBackend
+from promptwire.testing import FakeOpenAI
+
+SLOW = 0.2
+ALLOWED = 0.05
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+
+
+class SlowBackend(MemoryBackend):
+    """Takes its time, as a distant server would."""
+
+    def fetch(self, ref: PromptRef, http: Any) -> Prompt:
+        time.sleep(SLOW)
+        return super().fetch(ref, http)
+
+
+async def longest_stall(work: Awaitable[Any]) -> float:
+    """The seconds by which the loop was late at worst while ``work`` ran; in the whole it took at least ``SLOW``."""
+    worst, done = 0.0, asyncio.Event()
+
+    async def watch() -> None:
+        nonlocal worst
+        while not done.is_set():
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            worst = max(worst, time.perf_counter() - before - 0.001)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    started = time.perf_counter()
+    await work
+    assert time.perf_counter() - started >= SLOW
+    done.set()
+    await watching
+    return worst
+
+
+async def drained(stream: Awaitable[Any]) -> None:
+    async for _ in await stream:
+        pass
+
+
+ASKED = PromptTemplate("A City in {place}?")
+WAYS: dict[str, Callable[[Promptwire], Awaitable[Any]]] = {
+    "achat": lambda llm: llm.achat([]),
+    "astream_chat": lambda llm: drained(llm.astream_chat([])),
+    "acomplete": lambda llm: llm.acomplete(""),
+    "apredict": lambda llm: llm.apredict(ASKED, place="x"),
+    "astream": lambda llm: drained(llm.astream(ASKED, place="x")),
+    "astructured_predict": lambda llm: llm.astructured_predict(City, ASKED, place="x"),
+    "astream_structured_predict": lambda llm: drained(llm.astream_structured_predict(City, ASKED, place="x")),
+    "achat_with_tools": lambda llm: llm.achat_with_tools([], "x"),
+    "aprime": lambda llm: llm.aprime(),
+    "apin": lambda llm: llm.apin(),
+    "aquery": lambda llm: SummaryIndex([TextNode(text="x")])
+    .as_query_engine(llm=llm, embed_model=MockEmbedding(8))
+    .aquery("x"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_slow_prompt_service_stalls_no_loop(way: str, openai: FakeOpenAI) -> None:
+    """The best of some tries: on a busy machine any loop is late at times."""
+    stalls = []
+    for _ in range(8):
+        backend = SlowBackend({"slow": [{"role": "system", "content": "City. Be {{name}}."}]})
+        llm = Promptwire(
+            model="gpt-4o", prompt_id="slow", prompt_variables={"name": "Ada"}, resolver=Resolver(backend),
+            message_mode="prepend",
+        )  # fmt: skip
+        stalls.append(await longest_stall(WAYS[way](llm)))
+        if stalls[-1] < ALLOWED:
+            break
+    assert min(stalls) < ALLOWED
+
+
+async def test_the_probe_sees_a_call_that_blocks(openai: FakeOpenAI) -> None:
+    llm = Promptwire(model="gpt-4o", prompt_id="slow", resolver=Resolver(SlowBackend({"slow": "Hi"})))
+
+    async def blocking() -> None:
+        llm.chat([])
+
+    assert await longest_stall(blocking()) > SLOW / 2
+
+
+def test_a_hundred_threads_keep_apart(endpoint: str, resolver: Resolver, openai: FakeOpenAI) -> None:
+    llm = Promptwire(model="gpt-4o", prompt_id="greeting", resolver=resolver)
+    gate = threading.Barrier(100)
+
+    async def acall(name: str) -> str:
+        answer = getattr(llm, endpoint)("x" if "complete" in endpoint else [], prompt_variables={"name": name})
+        answer = await answer
+        last = [one async for one in answer][-1] if "stream" in endpoint else answer
+        return text_of(last)
+
+    def one(number: int) -> bool:
+        gate.wait(timeout=60)
+        name = f"N{number}"
+        if endpoint.startswith("a"):
+            return asyncio.run(acall(name)) == f"[gpt-4o] Hello {name}"
+        with promptwire.variables(name=name):
+            answer = getattr(llm, endpoint)("x" if "complete" in endpoint else [])
+        return text_of(list(answer)[-1] if "stream" in endpoint else answer) == f"[gpt-4o] Hello {name}"
+
+    with ThreadPoolExecutor(100) as pool:
+        assert all(pool.map(one, range(100)))
+    assert openai.count == 100
+
+
+def text_of(answer: Any) -> str:
+    return str(answer.text if hasattr(answer, "text") else answer.message.content)
+
+
+@pytest.mark.parametrize("endpoint", ["achat", "astream_chat", "acomplete", "astream_complete"])
+@pytest.mark.parametrize("name", ["gateway", "claude", "openai"])
+def test_three_loops_in_a_row(name: str, endpoint: str, library: MemoryBackend, delegates: Any) -> None:
+    """No client of a loop that has ended is used again."""
+    reused = {"reuse_client": False} if name == "openai" else {}  # LlamaIndex's keeps one for all loops otherwise
+    llm = Promptwire(
+        llm=delegates.make(name, **reused), prompt_id="greeting", prompt_variables={"name": "x"},
+        resolver=Resolver(library),
+    )  # fmt: skip
+
+    async def one() -> str:
+        answer = await getattr(llm, endpoint)("y" if "complete" in endpoint else [])
+        return text_of([part async for part in answer][-1] if "stream" in endpoint else answer)
+
+    for _ in range(3):
+        assert asyncio.run(one()).endswith("Hello x")
+
+
+async def test_sync_calls_inside_a_running_loop(endpoint: str, llm: Promptwire, call: Any, openai: FakeOpenAI) -> None:
+    index = SummaryIndex([TextNode(text="x")])
+    persona = llm.bind(prompt_id="persona")
+    with promptwire.variables(name="Cy"):
+        assert text_of((await call(llm, endpoint))[-1]) == "[gpt-4o-mini] Hello Cy"
+        index.as_query_engine(llm=persona, embed_model=MockEmbedding(8), use_async=True).query("x")
+    assert openai.requests[-1].json["messages"][0]["content"].startswith("You are Cy.")
+
+
+NESTED = """
+import asyncio
+import nest_asyncio
+from llama_index.core import SummaryIndex
+from llama_index.core.embeddings import MockEmbedding
+from llama_index.core.schema import TextNode
+from llama_index.llms.promptwire import Promptwire
+from promptwire import Resolver
+from promptwire.backends.memory import MemoryBackend
+
+persona = [{"role": "system", "content": "You are Ada."}]
+llm = Promptwire(model="gpt-4o", prompt_id="persona", resolver=Resolver(MemoryBackend({"persona": persona})))
+index = SummaryIndex([TextNode(text="x"), TextNode(text="y")])
+
+async def outer():
+    nest_asyncio.apply()
+    made = {"embed_model": MockEmbedding(8), "response_mode": "tree_summarize", "use_async": True}
+    index.as_query_engine(llm=llm, **made).query("x")
+    print(asyncio.run(llm.acomplete("within")), [await llm.acomplete("around")][0])
+
+asyncio.run(outer())
+print(asyncio.run(llm.acomplete("after")))
+"""
+
+
+def test_a_loop_within_a_loop(openai: FakeOpenAI) -> None:
+    """As in notebooks, by what llama-index-core itself depends on; it patches a whole interpreter."""
+    done = subprocess.run([sys.executable, "-c", NESTED], check=False, capture_output=True, text=True, timeout=100)
+    assert done.stdout == "[gpt-4o] within [gpt-4o] around\n[gpt-4o] after\n"
+    assert done.returncode == 0
+
+
+def test_ambient_variables_follow_the_context_and_not_a_bare_pool(resolver: Resolver, openai: FakeOpenAI) -> None:
+    llm = Promptwire(model="gpt-4o", prompt_id="greeting", resolver=resolver)
+    with promptwire.variables(name="Cy"), ThreadPoolExecutor(1) as pool:
+        inside = contextvars.copy_context()
+        assert pool.submit(inside.run, llm.complete, "").result().text == "[gpt-4o] Hello Cy"
+        with pytest.raises(MissingVariablesError):
+            pool.submit(llm.complete, "").result()
+        assert asyncio.run(asyncio.wait_for(asyncio.to_thread(llm.complete, ""), 30)).text == "[gpt-4o] Hello Cy"

@@ -1,0 +1,364 @@
+"""Managed templates in the prompt slots of LlamaIndex's engines, agents and selectors, with any LLM."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from llama_index.core import Document, SummaryIndex
+from llama_index.core.agent.workflow import ReActAgent
+from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
+from llama_index.core.chat_engine import CondensePlusContextChatEngine, CondenseQuestionChatEngine, ContextChatEngine
+from llama_index.core.embeddings import MockEmbedding
+from llama_index.core.llms import ChatMessage, MockLLM
+from llama_index.core.llms.llm import LLM
+from llama_index.core.output_parsers import PydanticOutputParser
+from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate, SelectorPromptTemplate
+from llama_index.core.query_engine import RouterQueryEngine
+from llama_index.core.question_gen import LLMQuestionGenerator
+from llama_index.core.schema import QueryBundle, TextNode
+from llama_index.core.selectors import LLMMultiSelector, LLMSingleSelector
+from llama_index.core.tools import FunctionTool, QueryEngineTool, ToolMetadata
+from llama_index.llms.openai import OpenAI
+from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire, PromptwireGateway
+from pydantic import BaseModel
+
+from promptwire import BackendUnavailableError, ConfigurationError, MissingVariablesError, Resolver, TemplateError
+from promptwire.testing import FakeLangfuse, FakeOpenAI
+
+RAG = [{"role": "system", "content": "Answer from: {{context}}"}, {"role": "user", "content": "{{query_str}} {now}"}]
+NATIVE = ChatPromptTemplate.from_messages(
+    [("system", "Answer from: {context_str}"), ("user", "{query_str} {now}")]
+)  # fmt: skip
+SLOT = {
+    "compact": "text_qa_template",
+    "refine": "text_qa_template",
+    "tree_summarize": "summary_template",
+    "simple_summarize": "text_qa_template",
+    "accumulate": "text_qa_template",
+    "compact_accumulate": "text_qa_template",
+}
+TEXT = 'Ada wrote {query_str} the {{context}} first {"program": 1}.'
+
+
+@pytest.fixture
+def library(library: Any) -> Any:
+    library.publish("rag", RAG, config={"model": "gpt-4o", "temperature": 0.3})
+    return library
+
+
+@pytest.fixture
+def make(resolver: Resolver, library: Any) -> Callable[..., ManagedPromptTemplate]:
+    return lambda prompt_id, **given: ManagedPromptTemplate(prompt_id, **{"resolver": resolver, **given})
+
+
+@pytest.fixture
+def rag(make: Any) -> ManagedPromptTemplate:
+    return make("rag", template_var_mappings={"context_str": "context"})  # type: ignore[no-any-return]
+
+
+@pytest.fixture(params=["promptwire", "gateway", "openai"])
+async def llm_of_any_kind(request: pytest.FixtureRequest, openai: FakeOpenAI) -> AsyncIterator[LLM]:
+    if request.param == "openai":
+        foreign = OpenAI(model="gpt-4o-mini", api_key=openai.api_key, api_base=openai.url, max_retries=0)
+        yield foreign
+        await foreign._get_aclient().close()  # noqa: SLF001 - it leaves that to nobody
+    elif request.param == "promptwire":
+        yield Promptwire(model="gpt-4o-mini")
+    else:
+        yield PromptwireGateway(model="gpt-4o-mini")
+
+
+def engine(llm: LLM, mode: str = "compact", **given: Any) -> Any:
+    index = SummaryIndex.from_documents([Document(text=TEXT)], embed_model=MockEmbedding(8))
+    return index.as_query_engine(llm=llm, response_mode=mode, embed_model=MockEmbedding(8), **given)
+
+
+def put(made: Any, mode: str, template: Any) -> Any:
+    made.update_prompts({f"response_synthesizer:{SLOT[mode]}": template})
+    return made
+
+
+def sent(openai: FakeOpenAI) -> list[Any]:
+    return [message["content"] for message in openai.requests[-1].json["messages"]]
+
+
+@pytest.mark.parametrize("mode", SLOT)
+async def test_every_synthesizer_sends_what_its_own_template_would(
+    mode: str, llm_of_any_kind: LLM, rag: ManagedPromptTemplate, openai: FakeOpenAI
+) -> None:
+    made = put(engine(llm_of_any_kind, mode), mode, rag)
+    assert made.get_prompts()[f"response_synthesizer:{SLOT[mode]}"].prompt_id == "rag"
+    await made.aquery("Who?")
+    in_async = sent(openai)
+    made.query("Who?")
+    assert in_async == sent(openai)
+    put(made, mode, NATIVE).query("Who?")
+    assert in_async == sent(openai)
+    assert in_async[1] == "Who? {now}"
+
+
+@pytest.mark.parametrize("mode", SLOT)
+def test_one_resolution_a_query(mode: str, rag: ManagedPromptTemplate, library: Any, openai: FakeOpenAI) -> None:
+    made = put(engine(Promptwire(model="gpt-4o-mini"), mode), mode, rag)
+    made.query("Who?")
+    made.query("And when?")
+    assert library.fetched == ["rag"]
+    assert openai.count == 2
+
+
+@pytest.mark.parametrize("mode", SLOT)
+def test_an_outage_surfaces(mode: str, monkeypatch: pytest.MonkeyPatch, openai: FakeOpenAI) -> None:
+    with FakeLangfuse() as langfuse:
+        for name, value in langfuse.env.items():
+            monkeypatch.setenv(name, value)
+    gone = ManagedPromptTemplate("langfuse:rag", resolver=Resolver(timeout=0.5))
+    for llm in (MockLLM(), Promptwire(model="gpt-4o-mini")):
+        with pytest.raises(BackendUnavailableError):
+            put(engine(llm, mode), mode, gone).query("Who?")
+
+
+@pytest.mark.parametrize("mode", SLOT)
+async def test_a_missing_variable_surfaces(mode: str, make: Any, openai: FakeOpenAI) -> None:
+    for llm in (Promptwire(model="gpt-4o-mini"), MockLLM()):
+        made = put(engine(llm, mode), mode, make("greeting"))
+        with pytest.raises(MissingVariablesError, match="name"):
+            made.query("Who?")
+        with pytest.raises(MissingVariablesError, match="name"):
+            await made.aquery("Who?")
+
+
+async def test_streamed(rag: ManagedPromptTemplate, llm_of_any_kind: LLM, openai: FakeOpenAI) -> None:
+    made = put(engine(llm_of_any_kind, streaming=True), "compact", rag)
+    answer = made.query("Who?")
+    assert isinstance(answer, StreamingResponse)
+    assert "Who?" in "".join(answer.response_gen)
+    streamed = await made.aquery("Who?")
+    assert isinstance(streamed, AsyncStreamingResponse)
+    assert "Who?" in "".join([token async for token in streamed.response_gen])
+    assert sent(openai)[1] == "Who? {now}"
+
+
+def test_given_as_an_argument_and_refined(rag: ManagedPromptTemplate, make: Any, library: Any) -> None:
+    library.publish("better", "Improve {{answer}} with {{context}}")
+    better = make("better", template_var_mappings={"existing_answer": "answer", "context_msg": "context"})
+    index = SummaryIndex([TextNode(text="Ada wrote it. " * 20) for _ in range(20)])
+    with FakeOpenAI(reply="{first}") as model:
+        llm = Promptwire(
+            model="gpt-4o-mini", api_key=model.api_key, base_url=model.url, context_window=600, num_output=10
+        )
+        made = index.as_query_engine(
+            llm=llm, text_qa_template=rag, refine_template=better, embed_model=MockEmbedding(8)
+        )  # fmt: skip
+        made.query("Who?")
+        assert model.requests[0].json["messages"][0]["content"].startswith("Answer from: Ada wrote it.")
+        assert model.count > 2
+        assert sent(model)[0].startswith("Improve {first} with Ada")
+
+
+async def test_the_prompts_model_and_parameters_reach_promptwire(
+    rag: ManagedPromptTemplate, openai: FakeOpenAI
+) -> None:
+    llm = Promptwire(model="langfuse/gpt-4o-mini", temperature=1, max_tokens=9)
+    given = {"context_str": "x", "query_str": "Who?"}
+    assert llm.predict(rag, **given) == await llm.apredict(rag, **given) == "[gpt-4o] Who? {now}"
+    for request in openai.requests:
+        assert {name: request.json[name] for name in ("model", "temperature", "max_tokens")} == {
+            "model": "gpt-4o", "temperature": 0.3, "max_tokens": 9
+        }  # fmt: skip
+    assert llm.bind(temperature=0.7, model="gpt-4.1").predict(rag, **given).startswith("[gpt-4.1]")
+    assert openai.requests[-1].json["temperature"] == 0.7
+    llm.bind(ignore_prompt_model=True, ignore_prompt_params=True).predict(rag, **given)
+    assert (openai.requests[-1].json["model"], openai.requests[-1].json["temperature"]) == ("gpt-4o-mini", 1)
+
+
+async def test_one_managed_prompt_a_call(
+    rag: ManagedPromptTemplate, persona: Promptwire, openai: FakeOpenAI, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The template stands alone, and that is said once."""
+    given = {"context_str": "x", "query_str": "Who?"}
+    expected = ["Answer from: x", "Who? {now}"]
+    with caplog.at_level(logging.WARNING, "promptwire"):
+        persona.predict(rag, **given)
+        assert sent(openai) == expected
+        "".join(persona.stream(rag, **given))
+        assert sent(openai) == expected
+        await persona.apredict(rag, **given)
+        assert sent(openai) == expected
+        assert [token async for token in await persona.astream(rag, **given)]
+        assert sent(openai) == expected
+    [note] = caplog.records
+    assert "'rag'" in note.getMessage()
+    assert "'persona'" in note.getMessage()
+    persona.predict(PromptTemplate("Hi"))
+    assert sent(openai) == ["You are Ada.", "Hi"]
+
+
+def test_messages_of_a_template_are_known(rag: ManagedPromptTemplate, persona: Promptwire, openai: FakeOpenAI) -> None:
+    """As workflows send them."""
+    messages = rag.format_messages(context_str="x", query_str="Who?")
+    answer = persona.chat(messages)
+    assert sent(openai) == ["Answer from: x", "Who? {now}"]
+    assert answer.additional_kwargs["prompt_id"] == "rag"
+    assert answer.additional_kwargs["prompt_version"] == 1
+    persona.chat(messages, prompt_id="persona")
+    assert sent(openai)[0].startswith("You are Ada.")
+    with pytest.raises(ConfigurationError, match="prompt_variables: the messages are memory prompt 'rag'"):
+        persona.chat(messages, prompt_variables={"context": "y"})
+
+
+def test_with_tools(rag: ManagedPromptTemplate, persona: Promptwire, openai: FakeOpenAI) -> None:
+    tool = FunctionTool.from_defaults(lambda: 1, name="one", description="One")
+    messages = rag.format_messages(context_str="x", query_str="Who?")
+    answer = persona.chat_with_tools([tool], chat_history=messages)
+    assert sent(openai) == ["Answer from: x", "Who? {now}"]
+    assert answer.additional_kwargs["prompt_id"] == "rag"
+
+
+def test_with_another_delegate(
+    rag: ManagedPromptTemplate, make: Any, library: Any, resolver: Resolver, openai: FakeOpenAI
+) -> None:
+    delegate = OpenAI(model="gpt-4o-mini", api_key=openai.api_key, api_base=openai.url)
+    llm = Promptwire(llm=delegate, resolver=resolver)
+    assert llm.predict(rag, context_str="x", query_str="Who?") == "[gpt-4o] Who? {now}"
+    parts = [{"type": "text", "text": "Read"}, {"type": "file", "file": {"file_id": "f1"}}]
+    library.publish("file", [{"role": "user", "content": parts}])
+    with pytest.raises(TemplateError, match="no block for"):
+        llm.predict(make("file"))
+    Promptwire(model="gpt-4o").predict(make("file"))
+    assert openai.requests[-1].json["messages"][0]["content"] == parts
+
+
+class Answer(BaseModel):
+    """An answer."""
+
+    text: str
+
+
+def test_an_output_parser_of_the_llm(make: Any, resolver: Resolver, openai: FakeOpenAI) -> None:
+    """It changes the prompt's messages, and what it changed is sent."""
+    parser = PydanticOutputParser(Answer)
+    messages = make("greeting").format_messages(name="Ada")
+    llm = Promptwire(model="gpt-4o-mini", output_parser=parser, resolver=resolver)
+    assert llm._get_messages(make("greeting"), name="Ada")[0].content == parser.format("Hello Ada")  # noqa: SLF001
+    llm.chat(llm._get_messages(make("greeting"), name="Ada"))  # noqa: SLF001 - the way of predict()
+    assert sent(openai) == [parser.format("Hello Ada")]
+    assert messages[0].content == "Hello Ada"
+
+
+def test_structured_prediction(rag: ManagedPromptTemplate, persona: Promptwire, openai: FakeOpenAI) -> None:
+    made = persona.structured_predict(Answer, rag, context_str="x", query_str="Who?")
+    assert isinstance(made, Answer)
+    assert sent(openai) == ["Answer from: x", "Who? {now}"]
+    assert openai.requests[-1].json["model"] == "gpt-4o"
+
+
+@pytest.mark.parametrize("endpoint", ["apredict", "astream"])
+@pytest.mark.parametrize("in_a_selector", [False, True])
+async def test_the_loop_goes_on_while_the_prompt_is_fetched(
+    endpoint: str, *, in_a_selector: bool, rag: ManagedPromptTemplate, library: Any, openai: FakeOpenAI
+) -> None:
+    """The gate is opened by the loop itself, which a blocked one couldn't."""
+    library.gate = threading.Event()
+    template = SelectorPromptTemplate.model_construct(default_template=rag, conditionals=None, output_parser=None)
+    call = getattr(Promptwire(model="gpt-4o-mini"), endpoint)
+    given = {"context_str": "x", "query_str": "Who?"}
+    asyncio.get_running_loop().call_soon(library.gate.set)
+    answer = await call(template if in_a_selector else rag, **given)
+    assert "Who?" in (answer if endpoint == "apredict" else "".join([token async for token in answer]))
+    assert library.fetched == ["rag"]
+
+
+@pytest.fixture
+def talk(rag: ManagedPromptTemplate, library: Any, make: Any) -> dict[str, ManagedPromptTemplate]:
+    """Prompts for chat engines, one a chat prompt of one message, another with literal braces and a placeholder."""
+    library.publish("context", [{"role": "system", "content": 'Know {"this": {}}: {{context}}'}])
+    asking = [{"type": "placeholder", "name": "chat_history"}, {"role": "user", "content": "Condense: {{question}}"}]
+    library.publish("condense", asking)
+    mapped = {"template_var_mappings": {"context_str": "context"}}
+    return {"context": make("context", **mapped), "condense": make("condense")}
+
+
+def test_condensing_chat_engines(talk: Any, openai: FakeOpenAI) -> None:
+    llm = PromptwireGateway(model="gpt-4o-mini")
+    chat = CondenseQuestionChatEngine.from_defaults(
+        engine(llm), condense_question_prompt=talk["condense"], llm=llm,
+        chat_history=[ChatMessage("One {question}"), ChatMessage(role="assistant", content="1")],
+    )  # fmt: skip
+    chat.chat("Two")
+    first = openai.requests[0].json["messages"]
+    assert [one["content"] for one in first] == ["user: One {question}\nassistant: 1", "Condense: Two"]
+
+
+def test_context_chat_engines(talk: Any, openai: FakeOpenAI) -> None:
+    llm = PromptwireGateway(model="gpt-4o-mini")
+    retriever = SummaryIndex.from_documents([Document(text=TEXT)], embed_model=MockEmbedding(8)).as_retriever()
+    for kind, given in (
+        (ContextChatEngine, {"context_template": talk["context"]}),
+        (CondensePlusContextChatEngine, {"context_prompt": talk["context"], "condense_prompt": talk["condense"]}),
+    ):
+        chat: Any = kind.from_defaults(retriever, llm=llm, **given)
+        chat.chat("Who?")
+        assert sent(openai)[0] == f'Know {{"this": {{}}}}: {TEXT}'
+        chat.chat("And when?")
+        assert len(sent(openai)) == 4
+    condensed = [one for one in openai.requests if "Condense" in str(one.json["messages"])]
+    assert len(condensed) == 1
+    assert condensed[0].json["messages"][0]["content"].endswith("user: Condense: And when?\nassistant: ")
+
+
+HEADER = 'Tools: {{tool_desc}}. Names: {{tool_names}}. Say Thought, or Action Input: {"input": {"n": 5}}'
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # 2026-11: llama-index-workflows 2.26
+@pytest.mark.parametrize("native", [False, True])
+async def test_the_header_of_react(*, native: bool, make: Any, library: Any, openai: FakeOpenAI) -> None:
+    library.publish("header", [{"role": "system", "content": HEADER}])
+    header = make("header")
+    one = FunctionTool.from_defaults(lambda: 1, name="one", description="One")
+    agent = ReActAgent(tools=[one], llm=PromptwireGateway(model="gpt-4o-mini"), streaming=False)
+    agent.update_prompts({"react_header": header.to_native(str_format=True) if native else header})
+    with FakeOpenAI(reply="Thought: I can answer.\nAnswer: 1") as model:
+        agent.llm.base_url = model.url  # type: ignore[attr-defined]
+        assert "1" in str(await agent.run("One?"))
+        system = model.requests[-1].json["messages"][0]["content"]
+    assert system.startswith("Tools: > Tool Name: one")
+    assert system.endswith('Names: one. Say Thought, or Action Input: {"input": {"n": 5}}')
+
+
+async def test_selectors_and_routers(make: Any, library: Any, resolver: Resolver) -> None:
+    library.publish("choose", 'Of {{num_choices}}: {{context_list}} for {{query_str}}. Like {"choice": 1}')
+    chosen = '[{"choice": 2, "reason": "it fits"}]'
+    choices = [ToolMetadata("first", name="a"), ToolMetadata("second {x}", name="b")]
+    with FakeOpenAI(reply=chosen) as model:
+        llm = Promptwire(model="gpt-4o-mini", base_url=model.url, api_key=model.api_key)
+        for selector in (LLMSingleSelector.from_defaults(llm=llm), LLMMultiSelector.from_defaults(llm=llm)):
+            parser = selector._prompt.output_parser  # noqa: SLF001 - a new prompt must bring one
+            selector.update_prompts({"prompt": make("choose", output_parser=parser)})
+            assert selector.select(choices, "Who?").inds == (await selector.aselect(choices, "Who?")).inds == [1]
+            assert sent(model)[0].startswith("Of 2: ")
+            assert '{"choice": 1}' in sent(model)[0]
+        tools = [QueryEngineTool.from_defaults(engine(MockLLM()), description=name) for name in ("a", "b")]
+        made = RouterQueryEngine(LLMSingleSelector.from_defaults(llm=llm), tools, llm=llm)
+        parser = LLMSingleSelector.from_defaults(llm=llm)._prompt.output_parser  # noqa: SLF001 - as above
+        made.update_prompts({"selector:prompt": make("choose", output_parser=parser)})
+        made.query("Who?")
+        assert sent(model)[0].startswith("Of 2: ")
+
+
+async def test_sub_questions(make: Any, library: Any) -> None:
+    library.publish("split", 'Tools {{tools_str}}, question {{query_str}}, like {"items": [{}]}')
+    asked = '```json\n{"items": [{"sub_question": "When?", "tool_name": "a"}]}\n```'
+    with FakeOpenAI(reply=asked) as model:
+        llm = Promptwire(model="gpt-4o-mini", base_url=model.url, api_key=model.api_key)
+        generator = LLMQuestionGenerator.from_defaults(llm=llm)
+        generator.update_prompts({"question_gen_prompt": make("split")})
+        query = QueryBundle("Who {x}?")
+        for questions in (
+            generator.generate([ToolMetadata("first", name="a")], query),
+            await generator.agenerate([ToolMetadata("first", name="a")], query),
+        ):
+            assert [one.sub_question for one in questions] == ["When?"]
+            assert sent(model)[0].endswith(', question Who {x}?, like {"items": [{}]}')

@@ -1,0 +1,58 @@
+"""Which prompts a trace may be linked to, and how: Langfuse counts a prompt version's generations by it."""
+
+import inspect
+import sys
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
+from typing import Any
+
+from promptwire.gateway.answers import PromptInfo
+
+Propagate = Callable[..., AbstractContextManager[Any]]
+
+
+@contextmanager
+def linked(info: PromptInfo | None) -> Generator[None]:
+    """Spans started inside are linked to the prompt version, if it is one of Langfuse's; the span around them isn't.
+
+    Does nothing for a fallback, which Langfuse doesn't know, nor where the program hasn't imported a langfuse that can
+    propagate a prompt (version 5). Also right around an ``await``: other tasks see nothing of it.
+    """
+    with ExitStack() as stack:
+        if info is not None and _is_langfuses(info) and (propagate := _propagation()) is not None:
+            stack.enter_context(_marked_by_nobody())
+            stack.enter_context(propagate(prompt={"name": info.prompt_id, "version": info.prompt_version}))
+        yield
+
+
+def _is_langfuses(info: PromptInfo) -> bool:
+    version = info.prompt_version
+    return info.prompt_backend == "langfuse" and info.prompt_source != "fallback" and type(version) is int
+
+
+def _propagation() -> Propagate | None:
+    """Langfuse's function. Who hasn't imported langfuse doesn't trace with it, and is spared the import's 150 ms."""
+    found = getattr(sys.modules.get("langfuse"), "propagate_attributes", None)
+    return found if found is not None and _takes_prompt(found) else None
+
+
+@cache
+def _takes_prompt(propagate: Propagate) -> bool:
+    return "prompt" in inspect.signature(propagate).parameters
+
+
+@contextmanager
+def _marked_by_nobody() -> Generator[None]:
+    """Langfuse marks the current span too, which is the caller's and may be about another prompt.
+
+    A stand-in with its ids keeps what starts inside in its place in the trace.
+    """
+    from opentelemetry import context, trace  # langfuse itself needs it
+
+    stand_in = trace.NonRecordingSpan(trace.get_current_span().get_span_context())
+    token = context.attach(trace.set_span_in_context(stand_in))
+    try:
+        yield
+    finally:
+        context.detach(token)
