@@ -28,7 +28,7 @@ from promptwire import (
 from promptwire.backends.memory import MemoryBackend
 from promptwire.testing import FakeLangfuse, FakeOpenAI
 
-SILENT = {ResponseMode.NO_TEXT, ResponseMode.CONTEXT_ONLY}
+SILENT = [ResponseMode.NO_TEXT, ResponseMode.CONTEXT_ONLY]
 MODES = [mode for mode in ResponseMode if mode not in SILENT]
 STREAMED = [mode for mode in MODES if "accumulate" not in mode.value]  # which LlamaIndex doesn't stream
 ADA = "Ada wrote the first program."
@@ -77,7 +77,7 @@ async def test_streamed(mode: ResponseMode, index: SummaryIndex, persona: Prompt
     assert openai.requests[-1].json["stream"]
 
 
-@pytest.mark.parametrize("mode", [*SILENT])
+@pytest.mark.parametrize("mode", SILENT)
 def test_modes_without_a_model_resolve_nothing(mode: ResponseMode, index: SummaryIndex, openai: FakeOpenAI) -> None:
     library = MemoryBackend({})
     llm = Promptwire(model="gpt-4o", prompt_id="nowhere", resolver=Resolver(library))
