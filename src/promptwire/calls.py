@@ -57,10 +57,11 @@ class PromptCall:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The messages to send: prompt dicts and the caller's own objects, in order; and the prompt they came from."""
+    """The messages to send: prompt dicts and the caller's own objects, in order; and the prompt and values behind."""
 
     messages: list[object]
     rendered: RenderedPrompt
+    variables: Mapping[str, Any] = field(repr=False)
 
 
 def make_ready(
@@ -96,7 +97,7 @@ def make_ready(
             "message_mode='replace' says it is meant.",
             prompt.where,
         )
-    return Ready(composed.messages, rendered)
+    return Ready(composed.messages, rendered, variables)
 
 
 SELECTION = ("prompt_id", "prompt_label", "prompt_version")

@@ -17,6 +17,8 @@ from langchain_core.runnables.config import ensure_config, merge_configs
 from langchain_promptwire.calls import ChatInput
 from langchain_promptwire.gateway import Tool
 from langchain_promptwire.routing import SCHEMA, Route, Router
+from langchain_promptwire.tracing import alink_start, link_start
+from promptwire.tracing import linked
 
 
 class ChatPromptwire(Router):
@@ -207,18 +209,21 @@ class ChatPromptwire(Router):
 
     def _run(self, input: ChatInput, config: RunnableConfig, *, given: Mapping[str, Any]) -> Any:
         route = self._route(input, given)
-        return route.stamped(route.run.invoke(route.messages, route.config(config), **route.params))
+        with linked(route.info):
+            return route.stamped(route.run.invoke(route.messages, route.config(config), **route.params))
 
     async def _arun(self, input: ChatInput, config: RunnableConfig, *, given: Mapping[str, Any]) -> Any:
         route = await self._aroute(input, given)
-        return route.stamped(await route.run.ainvoke(route.messages, route.config(config), **route.params))
+        with linked(route.info):
+            return route.stamped(await route.run.ainvoke(route.messages, route.config(config), **route.params))
 
     def _run_stream(
         self, inputs: Iterator[ChatInput], config: RunnableConfig, *, given: Mapping[str, Any]
     ) -> Iterator[Any]:
         route = self._route(next(inputs), given)
         stamp: Callable[[Any], Any] = route.stamped
-        for chunk in route.run.stream(route.messages, route.config(config), **route.params):
+        chunks = route.run.stream(route.messages, route.config(config), **route.params)
+        for chunk in link_start(route.info, chunks):
             yield stamp(chunk)
             stamp = _as_it_is
 
@@ -228,7 +233,7 @@ class ChatPromptwire(Router):
         route = await self._aroute(await anext(inputs), given)
         stamp: Callable[[Any], Any] = route.stamped
         chunks = route.run.astream(route.messages, route.config(config), **route.params)
-        async with aclosing(cast("Any", chunks)) as arriving:
+        async with aclosing(alink_start(route.info, chunks)) as arriving:
             async for chunk in arriving:
                 yield stamp(chunk)
                 stamp = _as_it_is

@@ -23,6 +23,8 @@ from langchain_promptwire.delegates import (
 from langchain_promptwire.fields import ModelFields
 from langchain_promptwire.gateway import ChatPromptwireGateway
 from langchain_promptwire.messages import plain_variables, to_langchain, turn
+from langchain_promptwire.prompt_values import carried_by
+from langchain_promptwire.tracing import provenance, used_variables
 from promptwire import log
 from promptwire.backends import known_backends
 from promptwire.calls import RENDERING, PromptCall, Ready, make_ready, refuse_without_id
@@ -61,10 +63,12 @@ class Route:
     messages: list[BaseMessage]
     params: dict[str, Any]
     provenance: dict[str, Any]
+    info: PromptInfo | None = None
+    traced: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def config(self, config: RunnableConfig) -> RunnableConfig:
         """The delegate's config: its run tells which prompt it ran."""
-        return {**config, "metadata": {**(config.get("metadata") or {}), **self.provenance}}
+        return {**config, "metadata": {**(config.get("metadata") or {}), **self.provenance, **self.traced}}
 
     def stamped(self, answer: Any) -> Any:
         """The answer with the prompt it came from; a copy, since LangChain's cache may hold the original."""
@@ -87,6 +91,7 @@ class Ask:
     given: Mapping[str, Any] = field(repr=False)
     ignore_model: bool = False
     ignore_params: bool = False
+    carried: tuple[Prompt, PromptInfo] | None = None
 
 
 class Router(ModelFields):
@@ -108,6 +113,7 @@ class Router(ModelFields):
     ignore_prompt_model: bool = False
     ignore_prompt_params: bool = False
     allowed_models: tuple[str, ...] | None = None
+    trace_variables: bool = False
     # A field, so that it survives those who make a model of another's fields, as configurable_fields does.
     bound_arguments: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
 
@@ -132,6 +138,7 @@ class Router(ModelFields):
             given=call.params,
             ignore_model=controls["ignore_prompt_model"] or ("model" in above and caller.model is not None),
             ignore_params=controls["ignore_prompt_params"],
+            carried=carried_by(given_input),
         )
 
     def _above(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,17 +184,18 @@ class Router(ModelFields):
 
     def _decide(self, ask: Ask, found: Found | None) -> Route:
         """Model, messages and parameters; pure. Raises ``PromptwireError``."""
-        messages, provenance, settings = ask.messages, {}, {}
-        prompt = found[0] if found else None
+        messages, settings, traced = ask.messages, {}, {}
+        prompt, info = (ask.carried if ask.call is None else None) or (found and found[0], None)
         choice = choose_model(ask.caller, prompt, **self._rules(ask))
         run = self._delegate(ask, prompt, choice)
         if ask.call and found:
             turns = [turn(message) for message in messages]
             ready = make_ready(ask.call, found, turns, ask.resolver, level=logging.WARNING)
-            messages = _sent(ready)
-            provenance = _provenance(describe(ready.rendered, ask.call.label))
-            if not ask.ignore_params:
-                settings = settings_for(found[0], choice, ask.resolver)
+            messages, info = _sent(ready), describe(ready.rendered, ask.call.label)
+            if self.trace_variables:
+                traced = {"prompt_variables": used_variables(found[0], ready.variables)}
+        if prompt and not ask.ignore_params:
+            settings = settings_for(prompt, choice, ask.resolver)
         if not messages:
             raise ConfigurationError(
                 "there is nothing to send: give messages, or a prompt_id of a prompt with messages"
@@ -201,7 +209,8 @@ class Router(ModelFields):
         if self.llm is not None:
             log.show_resolved(choice.model, lambda: convert_to_openai_messages(messages), params)
         run = with_schema(run, schema, params) if schema is not None else with_tools(run, params)
-        return Route(run, messages, params if schema is None else {}, provenance)
+        told = provenance(info) if info else {}
+        return Route(run, messages, params if schema is None else {}, told, info, traced)
 
     def _rules(self, ask: Ask) -> dict[str, Any]:
         return {"ignore_prompt_model": ask.ignore_model, "allowed_models": self.allowed_models}
@@ -263,8 +272,3 @@ def _sent(ready: Ready) -> list[BaseMessage]:
     own = {id(item) for item in ready.rendered.items}
     sent = cast("list[Any]", ready.messages)
     return [one if isinstance(one, BaseMessage) else to_langchain(one, exact=id(one) in own) for one in sent]
-
-
-def _provenance(info: PromptInfo) -> dict[str, Any]:
-    names = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
-    return {name: getattr(info, name) for name in names}

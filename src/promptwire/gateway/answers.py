@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from promptwire.prompts import RenderedPrompt
+from promptwire.search import Found
 
 # Fields that OpenAI's API may leave out, and its SDK then answers None for.
 _OPTIONAL = frozenset(
@@ -86,10 +87,13 @@ class PromptInfo:
 
 def describe(rendered: RenderedPrompt, label: str | None) -> PromptInfo:
     """What answers and traces tell of a prompt: its identity, never its variables."""
-    prompt = rendered.prompt
-    return PromptInfo(
-        prompt.id, prompt.version, label, prompt.backend, rendered.source, prompt.content_hash, prompt.passed_over
-    )
+    return describe_found((rendered.prompt, rendered.source), label)
+
+
+def describe_found(found: Found, label: str | None) -> PromptInfo:
+    """``describe`` before the prompt is rendered."""
+    prompt, source = found
+    return PromptInfo(prompt.id, prompt.version, label, prompt.backend, source, prompt.content_hash, prompt.passed_over)
 
 
 def answer(body: dict[str, Any], info: PromptInfo | None) -> Answer:
