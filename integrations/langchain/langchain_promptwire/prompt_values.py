@@ -1,7 +1,7 @@
 """What a managed prompt hands on: its messages, and the settings that they alone don't carry."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.messages.base import get_msg_title_repr
@@ -73,7 +73,7 @@ def _read(given: Any, slot: str) -> list[BaseMessage]:
 def _message(given: Any) -> BaseMessage:
     if isinstance(given, Mapping) and isinstance(given.get("role"), str):
         return to_langchain(thaw(given))
-    return convert_to_messages([given])[0]
+    return convert_to_messages([cast("Any", given)])[0]
 
 
 def pretty(prompt: Prompt, text_role: str, *, html: bool) -> str:

@@ -86,7 +86,7 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
     input_types: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
 
     def __init__(self, prompt_id: str, **given: Any) -> None:
-        super().__init__(**{"prompt_id": prompt_id, **given})
+        cast("Any", super()).__init__(prompt_id=prompt_id, **given)
 
     @model_validator(mode="wrap")
     @classmethod
