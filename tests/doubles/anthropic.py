@@ -34,6 +34,8 @@ class FakeAnthropic(LoopbackServer):
         self._reply = reply if reply is None or callable(reply) else _in_turn(reply)
         self._numbers = itertools.count(1)
         self._cached: set[str] = set()
+        self.signatures: set[str] = set()
+        """Of thoughts that the API itself signed, which a test brings along: only the fake's own can be judged."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -69,7 +71,7 @@ class FakeAnthropic(LoopbackServer):
             raise refused(f"anthropic-version: {version!r} is not a valid version")
         if not request.headers.get("content-type", "").startswith("application/json"):
             raise refused("content-type: must be application/json")
-        return self._speak(check_request(_body(request), version))
+        return self._speak(check_request(_body(request), version, self.signatures))
 
     def _authorize(self, request: Received) -> None:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")

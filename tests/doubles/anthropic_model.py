@@ -5,9 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from promptwire.testing.instances import Instances
+from promptwire.testing.instances import Instances, quoted
+from promptwire.testing.openai_echo import mentions
 from promptwire.testing.openai_reply import tokens
 from promptwire.testing.wire import Json
+from tests.doubles.anthropic_turns import blocks_of, joined
 
 Block = Mapping[str, Json]
 
@@ -45,8 +47,7 @@ def echo(request: Mapping[str, Json]) -> Said:
 
 def _last(messages: Sequence[Json]) -> tuple[str, bool]:
     """The last user turn's words, and whether they are results of tools."""
-    content = next(message["content"] for message in reversed(messages) if message["role"] == "user")
-    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    blocks = next(blocks_of(message) for message in reversed(joined(messages)) if message["role"] == "user")
     results = [block for block in blocks if block["type"] == "tool_result"]
     words = [text_of(block.get("content", "")) for block in results] + [text_of(blocks)]
     return " ".join(filter(None, words)), bool(results)
@@ -73,7 +74,7 @@ def _calls(request: Mapping[str, Json], text: str) -> list[Block]:
     """The tools to call: the forced one, else those that the user names, else the first if one must be."""
     choice = request.get("tool_choice", {"type": "auto"})
     tools = [] if choice["type"] == "none" else request.get("tools", [])
-    wanted = [tool for tool in tools if tool["name"] == choice.get("name", "") or tool["name"] in text]
+    wanted = [tool for tool in tools if tool["name"] == choice.get("name", "") or mentions(text, tool["name"])]
     if choice["type"] == "tool":
         wanted = [tool for tool in tools if tool["name"] == choice["name"]]
     wanted = wanted or (tools[-1:] if choice["type"] == "any" else [])
@@ -84,10 +85,15 @@ def _calls(request: Mapping[str, Json], text: str) -> list[Block]:
             "type": "tool_use",
             "id": f"toolu_{turn:02}_{at}",
             "name": tool["name"],
-            "input": Instances(tool["input_schema"], text).make(),
+            "input": _input(tool["input_schema"], text),
         }
         for at, tool in enumerate(wanted)
     ]
+
+
+def _input(schema: Mapping[str, Json], text: str) -> Json:
+    """What the schema asks for; of one that leaves it open, the keys that the user quotes."""
+    return Instances(schema, text).make() or dict.fromkeys(quoted(text), "text")
 
 
 def _bounded(text: str, thoughts: Sequence[Block], request: Mapping[str, Json]) -> Said:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from anthropic.types import ContentBlockParam, MessageCreateParams
@@ -32,16 +32,16 @@ def refused(message: str, status: int = 400, kind: str = "invalid_request_error"
     return RefusedError(Answer.of_json(status, body))
 
 
-def check_request(body: Json, version: str) -> dict[str, Json]:
+def check_request(body: Json, version: str, signatures: Collection[str] = ()) -> dict[str, Json]:
     """The body, if the API would run it; else raises the 400 that it would answer."""
     if not isinstance(body, dict):
         raise refused("Input should be a valid dictionary")
-    for problem in _problems(body, version):
+    for problem in _problems(body, version, signatures):
         raise refused(problem)
     return body
 
 
-def _problems(body: dict[str, Json], version: str) -> Iterator[str]:
+def _problems(body: dict[str, Json], version: str, signatures: Collection[str]) -> Iterator[str]:
     """What is wrong, from the coarse to the fine: each check relies on those before it."""
     # The older version's sampling parameters are not in the SDK's types any more.
     typed = {key: value for key, value in body.items() if version != VERSIONS[0] or key not in _SAMPLING}
@@ -49,7 +49,7 @@ def _problems(body: dict[str, Json], version: str) -> Iterator[str]:
     yield from _tool_errors(body)
     yield from check_turns(body)
     yield from check_sampling(body)
-    yield from check_thinking(body)
+    yield from check_thinking(body, signatures)
     output = body.get("output_config", {}).get("format")
     yield from _schema_errors(output["schema"], "output_config.format.schema") if output else ()
 

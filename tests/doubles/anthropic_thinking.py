@@ -1,10 +1,10 @@
 """The API's rules of thinking and sampling, which differ by model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from promptwire.testing.wire import Json
 from tests.doubles.anthropic_model import sign
-from tests.doubles.anthropic_turns import blocks_of
+from tests.doubles.anthropic_turns import blocks_of, joined
 
 _BUDGET_ONLY = (
     "claude-3", "claude-opus-4-0", "claude-opus-4-1", "claude-opus-4-2", "claude-opus-4-5", "claude-sonnet-4-0",
@@ -22,9 +22,9 @@ def check_sampling(body: Mapping[str, Json]) -> Iterator[str]:
             yield f"`{key}` is deprecated for this model."
 
 
-def check_thinking(body: Mapping[str, Json]) -> Iterator[str]:
+def check_thinking(body: Mapping[str, Json], signatures: Collection[str]) -> Iterator[str]:
     """What can't be together with thinking, and which kind of it the model knows."""
-    yield from _signatures(body)
+    yield from _signatures(body, signatures)
     thinking = body.get("thinking", {"type": "disabled"})
     kind, model = thinking["type"], body["model"]
     if "effort" in body.get("output_config", {}) and model.startswith(_BUDGET_ONLY):
@@ -48,7 +48,7 @@ def _budget(body: Mapping[str, Json], budget: int) -> Iterator[str]:
         yield "`max_tokens` must be greater than `thinking.budget_tokens`."
     if body.get("tool_choice", {}).get("type") in {"any", "tool"}:
         yield "Thinking may not be enabled when tool_choice forces tool use."
-    messages = body["messages"]
+    messages = joined(body["messages"])
     amid = any(block["type"] == "tool_result" for block in blocks_of(messages[-1]))
     if amid and blocks_of(messages[-2])[0]["type"] not in {"thinking", "redacted_thinking"}:
         yield (
@@ -58,8 +58,8 @@ def _budget(body: Mapping[str, Json], budget: int) -> Iterator[str]:
         )
 
 
-def _signatures(body: Mapping[str, Json]) -> Iterator[str]:
+def _signatures(body: Mapping[str, Json], known: Collection[str]) -> Iterator[str]:
     for at, message in enumerate(body["messages"]):
         for number, block in enumerate(blocks_of(message)):
-            if block["type"] == "thinking" and block["signature"] != sign(block["thinking"]):
+            if block["type"] == "thinking" and block["signature"] not in {sign(block["thinking"]), *known}:
                 yield f"messages.{at}.content.{number}: Invalid `signature` in `thinking` block"

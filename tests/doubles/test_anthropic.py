@@ -102,6 +102,14 @@ def test_after_tool_results_it_speaks(client: anthropic.Anthropic) -> None:
     assert answer.content[0].text == f"[{MODEL}] t1"
 
 
+def test_neighbours_of_one_role_are_one_turn(client: anthropic.Anthropic) -> None:
+    answer = ask(client, USER, {"role": "user", "content": " twice"})
+    assert answer.content[0].text == f"[{MODEL}] say hello to Ada twice"
+    split = [*result("t1")["content"]]
+    asked = ask(client, USER, used(("t1", "add")), {"role": "user", "content": split}, USER, tools=[ADD])
+    assert asked.content[0].text == f"[{MODEL}] t1 say hello to Ada"
+
+
 def test_thinks_as_it_is_asked(client: anthropic.Anthropic) -> None:
     omitted = ask(client, thinking={"type": "adaptive"}).content
     assert (omitted[0].thinking, bool(omitted[0].signature)) == ("", True)
@@ -176,7 +184,6 @@ class _any_of(str):  # noqa: N801 - reads as a word of the assertion
 REFUSED: list[tuple[str, Json]] = [
     ("at least one message", {"messages": []}),
     ("first message must use", {"messages": [{"role": "assistant", "content": "Hi"}, USER]}),
-    ("roles must alternate", {"messages": [USER, USER]}),
     ("Unexpected role 'system'", {"messages": [USER, {"role": "system", "content": "Be kind."}]}),
     ("non-empty content", {"messages": [{"role": "user", "content": []}]}),
     ("non-whitespace", {"messages": [{"role": "user", "content": " "}]}),

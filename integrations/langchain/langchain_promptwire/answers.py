@@ -10,9 +10,11 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_promptwire.messages import read_tool_calls
+from langchain_promptwire.thinking import BlockStream, in_blocks, speaks_in_blocks
 from promptwire.errors import GatewayError
 
 _EXTRAS = ("refusal", "reasoning_content", "reasoning", "audio")
+_EXTRAS_BESIDE_BLOCKS = ("refusal",)
 _METADATA = ("id", "system_fingerprint", "service_tier")
 
 
@@ -23,22 +25,24 @@ def to_result(body: Mapping[str, Any], provider: str) -> ChatResult:
         usage = _usage(body.get("usage"))
         generations: list[ChatGeneration] = []
         for choice in body["choices"]:
-            message = _message(choice, shared, None if generations else usage)
+            message = _message(choice, shared, None if generations else usage, speaks_in_blocks(provider))
             generations.append(ChatGeneration(message=message))
         if not generations:
             raise KeyError("choices")
         return ChatResult(generations=generations)
 
 
-def _message(choice: Mapping[str, Any], shared: Mapping[str, Any], usage: UsageMetadata | None) -> AIMessage:
+def _message(
+    choice: Mapping[str, Any], shared: Mapping[str, Any], usage: UsageMetadata | None, blocks: bool
+) -> AIMessage:
     said = choice["message"]
     calls, invalid = read_tool_calls(said.get("tool_calls") or ())
     return AIMessage(
-        content=said.get("content") or "",
+        content=in_blocks(said, calls) if blocks else said.get("content") or "",
         tool_calls=calls,
         invalid_tool_calls=invalid,
         usage_metadata=usage,
-        additional_kwargs=_present(said, _EXTRAS),
+        additional_kwargs=_present(said, _EXTRAS_BESIDE_BLOCKS if blocks else _EXTRAS),
         response_metadata={**shared, **_present(choice, ("finish_reason", "logprobs"))},
     )
 
@@ -46,10 +50,11 @@ def _message(choice: Mapping[str, Any], shared: Mapping[str, Any], usage: UsageM
 class ChunkReader:
     """One stream's state: what is told once, at its end."""
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, *, in_blocks: bool = False) -> None:
         self._provider = provider
         self._usage: UsageMetadata | None = None
         self._told: dict[str, Any] = {"model_provider": provider}
+        self._blocks = BlockStream(in_blocks=in_blocks) if speaks_in_blocks(provider) else None
 
     def feed(self, chunk: Mapping[str, Any]) -> Iterator[ChatGenerationChunk]:
         """What a chunk adds to the first choice."""
@@ -65,9 +70,11 @@ class ChunkReader:
                         yield made
 
     def _made(self, choice: Mapping[str, Any]) -> ChatGenerationChunk | None:
-        delta = choice.get("delta") or {}
+        delta, calls = choice.get("delta") or {}, (choice.get("delta") or {}).get("tool_calls") or ()
         extras, rest = _present(delta, _EXTRAS), _present(choice, ("logprobs",))
-        content, calls = delta.get("content") or "", delta.get("tool_calls") or ()
+        content = delta.get("content") or ""
+        if self._blocks:
+            content, extras = self._blocks.content(delta), _present(delta, _EXTRAS_BESIDE_BLOCKS)
         if not (content or calls or extras or rest):
             return None
         message = AIMessageChunk(
@@ -80,8 +87,9 @@ class ChunkReader:
 
     def end(self) -> ChatGenerationChunk:
         """The last chunk: usage, model and reason to finish."""
+        content: str | list[str | dict[str, Any]] = [] if self._blocks and self._blocks.in_blocks else ""
         last = AIMessageChunk(
-            content="", usage_metadata=self._usage, response_metadata=self._told, chunk_position="last"
+            content=content, usage_metadata=self._usage, response_metadata=self._told, chunk_position="last"
         )
         return ChatGenerationChunk(message=last)
 
@@ -107,7 +115,11 @@ def _usage(usage: Mapping[str, Any] | None) -> UsageMetadata | None:
         return None
     read, made = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
     told = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
-    inputs = {"audio": told[0].get("audio_tokens"), "cache_read": told[0].get("cached_tokens")}
+    inputs = {
+        "audio": told[0].get("audio_tokens"),
+        "cache_creation": told[0].get("cache_creation_tokens"),
+        "cache_read": told[0].get("cached_tokens"),
+    }
     outputs = {"audio": told[1].get("audio_tokens"), "reasoning": told[1].get("reasoning_tokens")}
     return UsageMetadata(
         input_tokens=read,

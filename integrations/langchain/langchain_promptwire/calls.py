@@ -19,7 +19,7 @@ CONTROLS = (
     "model", "ignore_prompt_model", "ignore_prompt_params",
 )  # fmt: skip
 
-_KNOWN = OPENAI_PARAMS.union(CONTROLS)
+CALL_ARGUMENTS = OPENAI_PARAMS.union(CONTROLS)
 
 ChatInput = LanguageModelInput | Mapping[str, Any]
 
@@ -34,7 +34,7 @@ class Layer:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Layer":
         """Raises ``ConfigurationError`` for a name that is nearly one of ours: it would go to the provider."""
-        for name in given.keys() - _KNOWN:
+        for name in given.keys() - CALL_ARGUMENTS:
             if close := difflib.get_close_matches(name, CONTROLS, 1, 0.8):
                 raise ConfigurationError(f"ChatPromptwire's call has no argument {name!r} (did you mean {close[0]!r}?)")
         controls = {name: value for name, value in given.items() if name in CONTROLS and value is not None}

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Self, cast
 
 from langchain_core.callbacks import CallbackManagerForLLMRun, Callbacks
-from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
+from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
@@ -15,9 +15,9 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, merge_configs
 
 from langchain_promptwire.calls import ChatInput
-from langchain_promptwire.gateway import Tool
 from langchain_promptwire.routing import SCHEMA, Route, Router
-from langchain_promptwire.tracing import alink_start, link_start
+from langchain_promptwire.tools import Tool
+from langchain_promptwire.tracing import alink_start, link_events, link_start
 from promptwire.tracing import linked
 
 
@@ -54,7 +54,7 @@ class ChatPromptwire(Router):
 
     @property
     def _llm_type(self) -> str:
-        return self.llm._llm_type if isinstance(self.llm, BaseChatModel) else "promptwire"  # noqa: SLF001 - a delegate
+        return self._static._llm_type if self._static else "promptwire"  # noqa: SLF001 - a delegate
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
@@ -65,14 +65,25 @@ class ChatPromptwire(Router):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         caller = self._caller(kwargs.pop("model", None))
         named = {"model": caller.model} if caller.model else {}
-        if isinstance(self.llm, BaseChatModel):
-            return self.llm._get_ls_params(stop=stop, **named, **kwargs)  # noqa: SLF001 - a delegate
+        if self._static:
+            return self._static._get_ls_params(stop=stop, **named, **kwargs)  # noqa: SLF001 - a delegate
         params = super()._get_ls_params(stop=stop, **named, **kwargs)
+        # The prompt may name the model, which nobody knows before the call.
+        params.setdefault("ls_model_name", self.prompt_id or "promptwire")
         params["ls_provider"] = caller.provider
         return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        return self.llm.profile if isinstance(self.llm, BaseChatModel) else None
+        return self._static.profile if self._static else None
+
+    def get_num_tokens(self, text: str) -> int:
+        return self._static.get_num_tokens(text) if self._static else super().get_num_tokens(text)
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Tool] | None = None) -> int:
+        """The fixed llm's own count, else an approximation; of these messages alone, without the prompt's."""
+        if self._static:
+            return self._static.get_num_tokens_from_messages(messages, tools)
+        return super().get_num_tokens_from_messages(messages, tools)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Shares the llm: its clients hold locks."""
@@ -150,14 +161,16 @@ class ChatPromptwire(Router):
         """As the base class; ``version="v3"`` is the delegate's stream, without a chain run."""
         if kwargs.get("version") != "v3":
             return super().stream_events(cast("Any", input), config, **kwargs)
-        route = self._route(input, kwargs)
-        return route.run.stream_events(route.messages, route.config(ensure_config(config)), **route.params)
+        config = ensure_config(config)
+        route = self._route(input, kwargs, config)
+        events: Any = route.run.stream_events(route.messages, route.config(config), **route.params)
+        return link_events(route.info, events)
 
     def astream_events(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """As ``stream_events``."""
         if kwargs.get("version") != "v3":
             return super().astream_events(cast("Any", input), config, **kwargs)
-        return self._astream_v3(input, config, kwargs)
+        return self._astream_v3(input, ensure_config(config), kwargs)
 
     def generate(
         self,
@@ -197,30 +210,30 @@ class ChatPromptwire(Router):
         own = {name: value for name in ("callbacks", "tags", "metadata") if (value := getattr(self, name))}
         return merge_configs(cast("RunnableConfig", own), config) if own else config
 
-    def _route(self, input: ChatInput, given: Mapping[str, Any]) -> Route:
-        ask = self._ask(input, given)
+    def _route(self, input: ChatInput, given: Mapping[str, Any], config: RunnableConfig | None) -> Route:
+        ask = self._ask(input, given, config)
         call = ask.call
         return self._decide(ask, ask.resolver.find(call.prompt_id, **call.options()) if call else None)
 
-    async def _aroute(self, input: ChatInput, given: Mapping[str, Any]) -> Route:
-        ask = self._ask(input, given)
+    async def _aroute(self, input: ChatInput, given: Mapping[str, Any], config: RunnableConfig | None) -> Route:
+        ask = self._ask(input, given, config)
         call = ask.call
         return self._decide(ask, await ask.resolver.afind(call.prompt_id, **call.options()) if call else None)
 
     def _run(self, input: ChatInput, config: RunnableConfig, *, given: Mapping[str, Any]) -> Any:
-        route = self._route(input, given)
+        route = self._route(input, given, config)
         with linked(route.info):
             return route.stamped(route.run.invoke(route.messages, route.config(config), **route.params))
 
     async def _arun(self, input: ChatInput, config: RunnableConfig, *, given: Mapping[str, Any]) -> Any:
-        route = await self._aroute(input, given)
+        route = await self._aroute(input, given, config)
         with linked(route.info):
             return route.stamped(await route.run.ainvoke(route.messages, route.config(config), **route.params))
 
     def _run_stream(
         self, inputs: Iterator[ChatInput], config: RunnableConfig, *, given: Mapping[str, Any]
     ) -> Iterator[Any]:
-        route = self._route(next(inputs), given)
+        route = self._route(next(inputs), given, config)
         stamp: Callable[[Any], Any] = route.stamped
         chunks = route.run.stream(route.messages, route.config(config), **route.params)
         for chunk in link_start(route.info, chunks):
@@ -230,7 +243,7 @@ class ChatPromptwire(Router):
     async def _arun_stream(
         self, inputs: AsyncIterator[ChatInput], config: RunnableConfig, *, given: Mapping[str, Any]
     ) -> AsyncIterator[Any]:
-        route = await self._aroute(await anext(inputs), given)
+        route = await self._aroute(await anext(inputs), given, config)
         stamp: Callable[[Any], Any] = route.stamped
         chunks = route.run.astream(route.messages, route.config(config), **route.params)
         async with aclosing(alink_start(route.info, chunks)) as arriving:
@@ -238,10 +251,10 @@ class ChatPromptwire(Router):
                 yield stamp(chunk)
                 stamp = _as_it_is
 
-    async def _astream_v3(self, input: ChatInput, config: RunnableConfig | None, given: Mapping[str, Any]) -> Any:
-        route = await self._aroute(input, given)
-        events: Any = route.run.astream_events(route.messages, route.config(ensure_config(config)), **route.params)
-        return await cast("Awaitable[Any]", events)
+    async def _astream_v3(self, input: ChatInput, config: RunnableConfig, given: Mapping[str, Any]) -> Any:
+        route = await self._aroute(input, given, config)
+        events: Any = route.run.astream_events(route.messages, route.config(config), **route.params)
+        return link_events(route.info, await cast("Awaitable[Any]", events))
 
 
 def _as_it_is(chunk: Any) -> Any:

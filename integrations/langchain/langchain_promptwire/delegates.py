@@ -4,16 +4,34 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import Runnable, RunnableParallel, RunnableSequence
+from langchain_core.runnables import Runnable, RunnableBinding, RunnableParallel, RunnableSequence
 
 from langchain_promptwire.fields import ModelFields
 from promptwire.errors import ConfigurationError
+from promptwire.params import merge_params
 
 # LangChain's words for providers, where they are not those of model strings.
 _PROVIDERS = {"google_genai": "gemini", "google_vertexai": "vertex_ai"}
 _TOOL_OPTIONS = ("tool_choice", "strict", "parallel_tool_calls")
 # What a prompt may set that with_structured_output sets itself.
 SCHEMA_REPLACES = ("tools", "tool_choice", "parallel_tool_calls", "response_format")
+
+
+def bare(llm: object) -> Any:
+    """The delegate without what is bound to it: a ``RunnableBinding`` would lose that where tools are bound."""
+    return bare(llm.bound) if isinstance(llm, RunnableBinding) else llm
+
+
+def own_arguments(llm: object) -> dict[str, Any]:
+    """The arguments bound to the delegate."""
+    return merge_params(own_arguments(llm.bound), llm.kwargs) if isinstance(llm, RunnableBinding) else {}
+
+
+def rewrapped(llm: object, run: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    """What runs in place of the bare delegate, with the configs that were bound to that."""
+    if not isinstance(llm, RunnableBinding):
+        return run
+    return llm.model_copy(update={"bound": rewrapped(llm.bound, run), "kwargs": {}})
 
 
 def provider_of(llm: object) -> str:

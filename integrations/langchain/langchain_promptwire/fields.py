@@ -1,15 +1,20 @@
 """What both chat models are constructed with, and how arguments of any class here are checked."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.messages.utils import count_tokens_approximately
 from pydantic import BaseModel, Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
 
 from promptwire.errors import ConfigurationError
 from promptwire.params import merge_params, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_CHARACTERS_PER_TOKEN = 4
 
 
 class ModelFields(BaseChatModel):
@@ -43,6 +48,14 @@ class ModelFields(BaseChatModel):
         """The parameters that the constructor was given."""
         named = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": self.stop}
         return merge_params(self.model_kwargs, named)
+
+    def get_num_tokens(self, text: str) -> int:
+        """About four characters a token; the base class wants a tokenizer's files from the network."""
+        return math.ceil(len(text) / _CHARACTERS_PER_TOKEN)
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """As ``count_tokens_approximately``."""
+        return count_tokens_approximately(messages, tools=list(tools) if tools else None)
 
 
 def _arguments(cls: type[BaseChatModel], data: Mapping[str, Any]) -> dict[str, Any]:

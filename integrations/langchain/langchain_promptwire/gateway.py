@@ -1,6 +1,6 @@
 """``ChatPromptwireGateway``: a small chat model over Promptwire's own HTTP call."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -10,18 +10,15 @@ from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_promptwire.answers import ChunkReader, to_result
 from langchain_promptwire.fields import ModelFields
-from langchain_promptwire.messages import to_openai
+from langchain_promptwire.outgoing import to_openai
 from langchain_promptwire.structured import structured_output
+from langchain_promptwire.tools import Tool, to_choice, to_tool
 from promptwire.gateway.driver import ModelCall, asend, astream, model_call, send, stream
 from promptwire.gateway.providers import CallerModel, choose, parse_model
 from promptwire.params import merge_params
-
-Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 
 
 class ChatPromptwireGateway(ModelFields):
@@ -99,11 +96,11 @@ class ChatPromptwireGateway(ModelFields):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         call, provider = self._call(messages, stop, kwargs, streams=True)
-        reader = ChunkReader(provider)
+        reader = ChunkReader(provider, in_blocks="tools" in kwargs)
         for raw in stream(call):
             for chunk in reader.feed(raw):
                 if run_manager:
-                    run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
         yield reader.end()
 
@@ -115,12 +112,12 @@ class ChatPromptwireGateway(ModelFields):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         call, provider = self._call(messages, stop, kwargs, streams=True)
-        reader = ChunkReader(provider)
+        reader = ChunkReader(provider, in_blocks="tools" in kwargs)
         async with aclosing(cast("Any", astream(call))) as arriving:
             async for raw in arriving:
                 for chunk in reader.feed(raw):
                     if run_manager:
-                        await run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
+                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
         yield reader.end()
 
@@ -132,9 +129,9 @@ class ChatPromptwireGateway(ModelFields):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """``tool_choice`` is ``"auto"``, ``"none"``, ``"any"``, a tool's name or OpenAI's own."""
-        formatted = [_tool(tool, strict) for tool in tools]
-        return self.bind(tools=formatted, **merge_params({"tool_choice": _choice(tool_choice)}, kwargs))
+        """``tool_choice`` is ``"auto"``, ``"none"``, ``"any"``, a tool's name, or OpenAI's or Anthropic's own dict."""
+        formatted = [to_tool(tool, strict) for tool in tools]
+        return self.bind(tools=formatted, **merge_params(to_choice(tool_choice, formatted), kwargs))
 
     def with_structured_output(
         self,
@@ -147,20 +144,3 @@ class ChatPromptwireGateway(ModelFields):
     ) -> Runnable[LanguageModelInput, Any]:
         """``method`` is ``"function_calling"``, ``"json_schema"`` or ``"json_mode"``; else as the base class says."""
         return structured_output(self, schema, method=method, strict=strict, include_raw=include_raw, params=kwargs)
-
-
-def _tool(tool: Tool, strict: bool | None) -> dict[str, Any]:
-    """What has OpenAI's form already is sent as it is."""
-    if isinstance(tool, dict) and "type" in tool and tool["type"] in tool and strict is None:
-        return tool
-    return convert_to_openai_tool(tool, strict=strict)
-
-
-def _choice(choice: dict[str, Any] | str | bool | None) -> object:
-    if isinstance(choice, bool):
-        return "required" if choice else None
-    if choice == "any":
-        return "required"
-    if isinstance(choice, str) and choice not in {"auto", "none", "required"}:
-        return {"type": "function", "function": {"name": choice}}
-    return choice

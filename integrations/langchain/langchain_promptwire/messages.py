@@ -1,9 +1,8 @@
 """Messages between OpenAI's dicts, which prompts hold, and LangChain's classes: nothing is lost there and back."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from langchain_core.messages import (
     AIMessage,
@@ -16,15 +15,10 @@ from langchain_core.messages import (
     ToolCall,
     ToolMessage,
     convert_to_messages,
-    convert_to_openai_messages,
 )
 
+from langchain_promptwire.outgoing import ORIGINAL, TOOL_BLOCKS, to_openai
 from promptwire.compose import Turn
-from promptwire.errors import ConfigurationError
-
-# Where a message made of a dict keeps it, if making a dict of the message again would not give the same.
-_ORIGINAL = "openai_message"
-_TOOL_BLOCKS = ("tool_use", "function_call", "tool_call")
 
 
 def to_langchain(message: Mapping[str, Any], *, exact: bool = True) -> BaseMessage:
@@ -37,7 +31,7 @@ def to_langchain(message: Mapping[str, Any], *, exact: bool = True) -> BaseMessa
     except (ValueError, TypeError, LookupError, AttributeError):
         made = ChatMessage(role=message["role"], content=message.get("content") or "")
     if exact and to_openai([made]) != [message]:
-        made.additional_kwargs[_ORIGINAL] = message
+        made.additional_kwargs[ORIGINAL] = message
     return made
 
 
@@ -70,53 +64,6 @@ def read_tool_calls(raw: Sequence[Mapping[str, Any]]) -> tuple[list[ToolCall], l
     return calls, invalid
 
 
-def to_openai(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
-    """What goes over OpenAI's wire; raises ``ConfigurationError`` for content that it has no shape for."""
-    sent: list[dict[str, Any]] = []
-    for message in messages:
-        original = message.additional_kwargs.get(_ORIGINAL)
-        sent.extend(_dicts(message) if original is None else [original])
-    return sent
-
-
-def _dicts(message: BaseMessage) -> list[dict[str, Any]]:
-    # "block" for lists: "string" would join a list of text parts into one text.
-    form = "string" if isinstance(message.content, str) else "block"
-    try:
-        dicts = convert_to_openai_messages([message], text_format=cast("Any", form))
-    except (ValueError, TypeError, LookupError) as error:
-        raise ConfigurationError(f"a {message.type} message holds content that OpenAI's wire can't carry") from error
-    for made in dicts:
-        if made["role"] == "tool":
-            made.pop("name", None)
-        elif "name" in made:
-            made["name"] = re.sub(r"[\s<|\\/>]+", "_", made["name"])
-        if isinstance(message, AIMessage) and made["role"] == "assistant":
-            _finish_assistant(made, message)
-        elif made["content"] == []:
-            made["content"] = ""
-    return dicts
-
-
-def _finish_assistant(made: dict[str, Any], message: AIMessage) -> None:
-    """Calls that were not valid stay, since their results follow; reasoning is not sent back."""
-    calls = [*made.get("tool_calls", ()), *map(_invalid, message.invalid_tool_calls)]
-    if calls:
-        made["tool_calls"] = calls
-    content = made["content"]
-    if isinstance(content, list):
-        content = [part for part in content if part.get("type") in {"text", "refusal"}]
-    made["content"] = content or (None if calls else "")
-
-
-def _invalid(call: InvalidToolCall) -> dict[str, Any]:
-    return {
-        "type": "function",
-        "id": call["id"],
-        "function": {"name": call["name"] or "", "arguments": call["args"] or ""},
-    }
-
-
 def turn(message: BaseMessage) -> Turn:
     """A message as ``compose`` sees it."""
     content = message.content
@@ -125,9 +72,11 @@ def turn(message: BaseMessage) -> Turn:
         message.tool_calls
         or message.invalid_tool_calls
         or message.additional_kwargs.get("function_call")
-        or any(block.get("type") in _TOOL_BLOCKS for block in blocks)
+        or any(block.get("type") in TOOL_BLOCKS for block in blocks)
     )
-    return Turn(_role(message), content if isinstance(content, str) else blocks, message, calls_tools)
+    # Anthropic's results of tools stand in a user's message.
+    role = "tool" if any(block.get("type") == "tool_result" for block in blocks) else _role(message)
+    return Turn(role, content if isinstance(content, str) else blocks, message, calls_tools)
 
 
 def _block(block: str | dict[str, Any]) -> dict[str, Any]:

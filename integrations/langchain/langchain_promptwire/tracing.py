@@ -3,7 +3,10 @@
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
+from contextvars import copy_context
 from typing import Any, NamedTuple, TypeVar, cast
+
+from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
 
 from promptwire.frozen import is_json
 from promptwire.gateway.answers import PromptInfo
@@ -11,6 +14,7 @@ from promptwire.prompts import Prompt
 from promptwire.tracing import is_langfuses, linked
 
 Chunk = TypeVar("Chunk")
+Events = TypeVar("Events")
 
 _TOLD = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
 _END: Any = object()
@@ -64,3 +68,27 @@ async def alink_start(info: PromptInfo | None, chunks: AsyncIterator[Chunk]) -> 
             yield first
             async for chunk in arriving:
                 yield chunk
+
+
+def link_events(info: PromptInfo | None, events: Events) -> Events:
+    """v3's events, whose run begins when they are first read: its beginning linked, in a context of its own.
+
+    There it leaves nothing behind: what a callback handler puts into the context comes out after the stream's end.
+    """
+    start: Any = getattr(events, "_ensure_started", None)
+    if info is None or start is None:
+        return events
+
+    def linked_start() -> None:
+        with linked(info):
+            start()
+
+    async def alinked_start() -> None:
+        with linked(info):
+            await start()
+
+    if isinstance(events, ChatModelStream):
+        events.set_start(lambda: copy_context().run(linked_start))
+    elif isinstance(events, AsyncChatModelStream):
+        events.set_start(alinked_start)
+    return events

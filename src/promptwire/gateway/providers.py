@@ -118,13 +118,24 @@ def choose(
 ) -> Target:
     """``choose_model``, with its provider's address and key. Raises ``ConfigurationError`` where one is missing."""
     choice = choose_model(caller, prompt, ignore_prompt_model=ignore_prompt_model, allowed_models=allowed_models)
-    if not choice.model:
-        of = "the call names no model" if prompt is None else f"neither {prompt.where} nor the call names a model"
-        raise ConfigurationError(f"{of}; give one, as in model='openai/gpt-4o-mini'")
+    return aim(choice, caller, prompt)
+
+
+def aim(choice: Choice, caller: CallerModel, prompt: Prompt | None) -> Target:
+    """The address and the key of a choice. Raises ``ConfigurationError`` where one is missing."""
+    model = model_of(choice, prompt)
     provider = find_provider(choice.provider)
     if provider is None:
         raise ConfigurationError(f"there is no provider {choice.provider!r}; known are {_known()}")
-    return _with_key(provider, choice.model, caller, choice.named_by)
+    return _with_key(provider, model, caller, choice.named_by)
+
+
+def model_of(choice: Choice, prompt: Prompt | None) -> str:
+    """The model's name. Raises ``ConfigurationError`` where nobody gave one."""
+    if not choice.model:
+        of = "the call names no model" if prompt is None else f"neither {prompt.where} nor the call names a model"
+        raise ConfigurationError(f"{of}; give one, as in model='openai/gpt-4o-mini'")
+    return choice.model
 
 
 def _of_prompt(prompt: Prompt, model: str, caller: CallerModel) -> tuple[str, str]:

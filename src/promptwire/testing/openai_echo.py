@@ -40,7 +40,7 @@ def _chosen(request: Mapping[str, Json], text: str) -> list[dict[str, Json]]:
     if forced is not None:
         return [function for function in functions if function["name"] == forced]
     mode = choice if isinstance(choice, str) else choice.get("allowed_tools", {}).get("mode")
-    wanted = [function for function in functions if last == "user" and _mentions(text, function["name"])]
+    wanted = [function for function in functions if last == "user" and mentions(text, function["name"])]
     if not wanted and mode == "required":
         return functions[:1]
     return wanted[:1] if request.get("parallel_tool_calls") is False else wanted
@@ -51,7 +51,7 @@ def _forced_name(request: Mapping[str, Json]) -> str | None:
     return choice.get("function", {}).get("name") if isinstance(choice, dict) else None
 
 
-def _mentions(text: str, name: str) -> bool:
+def mentions(text: str, name: str) -> bool:
     """Whether the text holds the name, or for one like ``get_weather`` the noun at its end."""
     _, _, noun = name.rpartition("_")
     by_noun = noun != name and len(noun) >= _SHORTEST_NOUN and re.search(rf"\b{noun}\b", text, re.IGNORECASE)

@@ -6,6 +6,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 
 from promptwire.testing import FakeLangfuse, FakeOpenAI
+from tests.doubles.anthropic import FakeAnthropic
 
 PERSONA = [{"role": "system", "content": "You are {{who}}."}]
 
@@ -13,6 +14,14 @@ PERSONA = [{"role": "system", "content": "You are {{who}}."}]
 @pytest.fixture
 def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
     with FakeOpenAI() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAnthropic]:
+    with FakeAnthropic() as server:
         for name, value in server.env.items():
             monkeypatch.setenv(name, value)
         yield server

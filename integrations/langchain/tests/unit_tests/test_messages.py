@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_promptwire.messages import to_langchain, to_openai, turn
+from langchain_promptwire.messages import to_langchain, turn
+from langchain_promptwire.outgoing import to_openai
 
 CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
 SPACED = {**CALL, "function": {"name": "f", "arguments": '{"x": 1}'}}

@@ -34,6 +34,9 @@ def _published(langfuse: FakeLangfuse) -> None:
     langfuse.publish("claude", "Tell me about {{topic}}", config={"model": "claude-haiku-4-5", "max_tokens": 50})
 
 
+ROME = {"topic": "Rome"}
+
+
 def ask(prompt_id: str = "ask") -> ManagedPromptTemplate:
     return ManagedPromptTemplate(prompt_id, backend="langfuse")
 
@@ -82,36 +85,36 @@ async def test_model_and_parameters_reach_the_call(chain: str, door: str, openai
 
 @each_chain
 def test_tools_and_response_format_reach_the_call(chain: str, openai: FakeOpenAI) -> None:
-    CHAINS[chain](ask("tools")).invoke("Rome")
+    CHAINS[chain](ask("tools")).invoke(ROME)
     sent = openai.requests[-1].json
     assert (sent["tools"][0]["function"]["name"], sent["tool_choice"]) == ("look", "none")
-    CHAINS[chain](ask("json")).invoke("Rome")
+    CHAINS[chain](ask("json")).invoke(ROME)
     assert openai.requests[-1].json["response_format"] == {"type": "json_object"}
 
 
 def test_the_ranks_are_those_of_a_prompt_of_its_own(openai: FakeOpenAI) -> None:
     chat = ChatPromptwire(model="gpt-4o-mini", temperature=0.1, max_tokens=9, model_kwargs={"seed": 1})
     chain = ask() | chat.bind(max_tokens=7)
-    chain.invoke("Rome")
+    chain.invoke(ROME)
     sent = openai.requests[-1].json
     assert (sent["temperature"], sent["max_tokens"], sent["seed"]) == (0.3, 7, 1)
-    (ask() | chat.bind(model="gpt-4.1")).invoke("Rome")
+    (ask() | chat.bind(model="gpt-4.1")).invoke(ROME)
     assert openai.requests[-1].json["model"] == "gpt-4.1"
 
 
 def test_the_switches_leave_the_prompt_no_say(openai: FakeOpenAI) -> None:
     chat = ChatPromptwire(model="gpt-4o-mini", ignore_prompt_model=True, ignore_prompt_params=True)
-    answer = (ask() | chat).invoke("Rome")
+    answer = (ask() | chat).invoke(ROME)
     assert openai.requests[-1].json.keys() == {"model", "messages"}
     assert openai.requests[-1].json["model"] == "gpt-4o-mini"
     assert answer.response_metadata["prompt_id"] == "ask"
     with pytest.raises(PromptConfigError, match="allowed_models"):
-        (ask() | ChatPromptwire(model="gpt-4o-mini", allowed_models=("openai/gpt-4o-mini",))).invoke("Rome")
+        (ask() | ChatPromptwire(model="gpt-4o-mini", allowed_models=("openai/gpt-4o-mini",))).invoke(ROME)
 
 
 def test_a_prompt_of_its_own_counts_alone(openai: FakeOpenAI, langfuse: FakeLangfuse) -> None:
     langfuse.publish("judge", [{"role": "system", "content": "You judge."}], config={"temperature": 0.9})
-    answer = (ask() | ChatPromptwire(model="langfuse/gpt-4o-mini", prompt_id="judge")).invoke("Rome")
+    answer = (ask() | ChatPromptwire(model="langfuse/gpt-4o-mini", prompt_id="judge")).invoke(ROME)
     sent = openai.requests[-1].json
     assert (sent["model"], sent["temperature"]) == ("gpt-4o-mini", 0.9)
     assert [message["role"] for message in sent["messages"]] == ["system", "user"]
@@ -120,24 +123,24 @@ def test_a_prompt_of_its_own_counts_alone(openai: FakeOpenAI, langfuse: FakeLang
 
 def test_structured_output_after_a_prompt(openai: FakeOpenAI) -> None:
     chain = ask("tools") | ChatPromptwire(model="gpt-4o-mini").with_structured_output(Verdict)
-    assert isinstance(chain.invoke("Rome"), Verdict)
+    assert isinstance(chain.invoke(ROME), Verdict)
     assert [tool["function"]["name"] for tool in openai.requests[-1].json["tools"]] == ["Verdict"]
 
 
 def test_a_model_of_another_provider_is_refused(openai: FakeOpenAI) -> None:
     with pytest.raises(PromptConfigError, match=r"claude-haiku-4-5.*fixed llm="):
-        ask("claude").bind_to(ChatOpenAI(model="gpt-4o-mini")).invoke("Rome")
-    ask("claude").bind_to(ChatOpenAI(model="gpt-4o-mini"), ignore_prompt_model=True).invoke("Rome")
+        ask("claude").bind_to(ChatOpenAI(model="gpt-4o-mini")).invoke(ROME)
+    ask("claude").bind_to(ChatOpenAI(model="gpt-4o-mini"), ignore_prompt_model=True).invoke(ROME)
     assert openai.requests[-1].json["model"] == "gpt-4o-mini"
 
 
 def test_a_model_that_lacks_something_says_so() -> None:
     mute = FakeListChatModel(responses=["yes"])
     with pytest.raises(ConfigurationError, match="can't call tools"):
-        ask("tools").bind_to(mute).invoke("Rome")
+        ask("tools").bind_to(mute).invoke(ROME)
     with pytest.raises(PromptConfigError, match="can't run on the fixed llm="):
-        ask().bind_to(mute).invoke("Rome")
-    assert ask().bind_to(mute, ignore_prompt_model=True).invoke("Rome").content == "yes"
+        ask().bind_to(mute).invoke(ROME)
+    assert ask().bind_to(mute, ignore_prompt_model=True).invoke(ROME).content == "yes"
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -153,7 +156,7 @@ async def test_on_anthropics_wire(door: str) -> None:
 
 
 def test_a_value_survives_pickling_and_carries_nothing_into_json(openai: FakeOpenAI) -> None:
-    value = ask().invoke("Rome")
+    value = ask().invoke(ROME)
     twin = pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
     ChatPromptwire(model="gpt-4o-mini").invoke(twin)
     assert openai.requests[-1].json["model"] == "gpt-4o"

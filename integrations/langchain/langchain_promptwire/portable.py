@@ -1,0 +1,34 @@
+"""OpenAI's parameters, which prompts hold, as LangChain's chat models of any provider take them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from promptwire.params import merge_params
+
+
+def portable(params: Mapping[str, Any], provider: str) -> dict[str, Any]:
+    """The parameters in words that every provider's chat model knows, where there are such."""
+    made = dict(params)
+    if "max_completion_tokens" in made:  # ChatOpenAI itself writes the newer name
+        made["max_tokens"] = made.pop("max_completion_tokens")
+    if "tool_choice" in made:
+        made["tool_choice"] = _tool_choice(made["tool_choice"])
+    return _anthropic(made) if provider == "anthropic" else made
+
+
+def _tool_choice(choice: Any) -> Any:
+    match choice:
+        case "required":
+            return "any"
+        case {"type": "function", "function": {"name": name}}:
+            return name
+        case _:
+            return choice
+
+
+def _anthropic(params: dict[str, Any]) -> dict[str, Any]:
+    """What ``ChatAnthropic`` would send as it is."""
+    user = params.pop("user", None)
+    if params.get("tool_choice") == "none":
+        params["tool_choice"] = {"type": "none"}
+    return merge_params({"metadata": {"user_id": user} if user else None}, params)
