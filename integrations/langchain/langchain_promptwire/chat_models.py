@@ -3,7 +3,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from functools import partial
 from typing import Any, Self, cast
 
 from langchain_core.callbacks import CallbackManagerForLLMRun, Callbacks
@@ -16,6 +15,7 @@ from langchain_core.runnables.config import ensure_config, merge_configs
 
 from langchain_promptwire.calls import ChatInput
 from langchain_promptwire.routing import SCHEMA, Route, Router
+from langchain_promptwire.runs import as_run, unheard
 from langchain_promptwire.tools import Tool
 from langchain_promptwire.tracing import alink_start, link_events, link_start
 from promptwire.tracing import linked
@@ -129,19 +129,23 @@ class ChatPromptwire(Router):
     def invoke(
         self, input: ChatInput, config: RunnableConfig | None = None, *, stop: list[str] | None = None, **kwargs: Any
     ) -> AIMessage:
-        run: Any = partial(self._run, given={**kwargs, "stop": stop})
-        return self._call_with_config(run, cast("Any", input), self._configured(config))
+        given, config = {**kwargs, "stop": stop}, self._configured(config)
+        if (quiet := unheard(config)) is not None:
+            return cast("AIMessage", self._run(input, quiet, given=given))
+        return self._call_with_config(as_run(self._run, given=given), cast("Any", input), config)
 
     async def ainvoke(
         self, input: ChatInput, config: RunnableConfig | None = None, *, stop: list[str] | None = None, **kwargs: Any
     ) -> AIMessage:
-        run: Any = partial(self._arun, given={**kwargs, "stop": stop})
-        return await self._acall_with_config(run, cast("Any", input), self._configured(config))
+        given, config = {**kwargs, "stop": stop}, self._configured(config)
+        if (quiet := unheard(config)) is not None:
+            return cast("AIMessage", await self._arun(input, quiet, given=given))
+        return await self._acall_with_config(as_run(self._arun, given=given), cast("Any", input), config)
 
     def stream(
         self, input: ChatInput, config: RunnableConfig | None = None, *, stop: list[str] | None = None, **kwargs: Any
     ) -> Iterator[AIMessageChunk]:
-        run: Any = partial(self._run_stream, given={**kwargs, "stop": stop})
+        run = as_run(self._run_stream, given={**kwargs, "stop": stop})
         chunks = self._transform_stream_with_config(iter([cast("Any", input)]), run, self._configured(config))
         yield from cast("Iterator[AIMessageChunk]", chunks)
 
@@ -151,7 +155,7 @@ class ChatPromptwire(Router):
         async def inputs() -> AsyncIterator[Any]:
             yield input
 
-        run: Any = partial(self._arun_stream, given={**kwargs, "stop": stop})
+        run = as_run(self._arun_stream, given={**kwargs, "stop": stop})
         chunks = self._atransform_stream_with_config(inputs(), run, self._configured(config))
         async with aclosing(cast("Any", chunks)) as arriving:
             async for chunk in arriving:

@@ -3,7 +3,6 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from langchain_core.messages import AnyMessage, BaseMessage
@@ -16,6 +15,7 @@ from pydantic import Field, ModelWrapValidatorHandler, StrictInt, model_validato
 
 from langchain_promptwire.fields import checked, refuse_unknown
 from langchain_promptwire.prompt_values import ManagedPromptValue, fill, pretty
+from langchain_promptwire.runs import as_run, unheard
 from langchain_promptwire.tracing import template_metadata
 from promptwire import log
 from promptwire.ambient import ambient_variables
@@ -185,10 +185,11 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
             found = self._find()
         except PromptwireError as error:
             found = error
-        run = partial(self._answer, found)
-        return self._call_with_config(
-            run, input, self._traced(found, config), run_type="prompt", serialized=self._serialized
-        )
+        if unheard(config) is not None:
+            return self._answer(input, found)
+        run = as_run(self._answer, takes_config=False, found=found)
+        config = self._traced(found, config)
+        return self._call_with_config(run, input, config, run_type="prompt", serialized=self._serialized)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> PromptValue:
         """``invoke`` without blocking the loop."""
@@ -197,13 +198,14 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
             found = await self._afind()
         except PromptwireError as error:
             found = error
+        if unheard(config) is not None:
+            return self._answer(input, found)
 
         async def run(given: Any) -> PromptValue:
-            return self._answer(found, given)
+            return self._answer(given, found)
 
-        return await self._acall_with_config(
-            run, input, self._traced(found, config), run_type="prompt", serialized=self._serialized
-        )
+        config = self._traced(found, config)
+        return await self._acall_with_config(run, input, config, run_type="prompt", serialized=self._serialized)
 
     def _traced(self, found: Found | PromptwireError, config: RunnableConfig | None) -> RunnableConfig:
         told = {"prompt_id": self.prompt_id}
@@ -212,7 +214,7 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
         own = {"metadata": {**(self.metadata or {}), **told}, "tags": self.tags or []}
         return merge_configs(config, cast("RunnableConfig", own))
 
-    def _answer(self, found: Found | PromptwireError, given: Any) -> ManagedPromptValue:
+    def _answer(self, given: Any, found: Found | PromptwireError) -> ManagedPromptValue:
         if isinstance(found, PromptwireError):
             raise found
         if not isinstance(given, Mapping):

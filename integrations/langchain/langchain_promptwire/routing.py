@@ -132,7 +132,7 @@ class Router(Delegating):
         """What is bound, and above it the allowed keys of ``config["configurable"]``."""
         told = (config or {}).get("configurable") or {}
         picked = {name: told[name] for name in self.configurable_keys if name in told}
-        return Layer.of(self._above(picked))
+        return Layer.of(self._above(picked) if picked else self.bound_arguments)
 
     def _above(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What is bound, and arguments bound later."""
