@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, UsageMetadata
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails
-from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_promptwire.messages import read_tool_calls
@@ -79,11 +79,18 @@ class ChunkReader:
             return None
         message = AIMessageChunk(
             content=content,
-            tool_call_chunks=[_call_chunk(call) for call in calls],
+            tool_call_chunks=[self._call(call) for call in calls],
             additional_kwargs=extras,
             response_metadata={"model_provider": self._provider, **rest},
         )
         return ChatGenerationChunk(message=message)
+
+    def _call(self, call: Mapping[str, Any]) -> ToolCallChunk:
+        function = call.get("function") or {}
+        index = self._blocks.index_of(call) if self._blocks else call.get("index")
+        return tool_call_chunk(
+            name=function.get("name"), args=function.get("arguments"), id=call.get("id"), index=index
+        )
 
     def end(self) -> ChatGenerationChunk:
         """The last chunk: usage, model and reason to finish."""
@@ -92,13 +99,6 @@ class ChunkReader:
             content=content, usage_metadata=self._usage, response_metadata=self._told, chunk_position="last"
         )
         return ChatGenerationChunk(message=last)
-
-
-def _call_chunk(call: Mapping[str, Any]) -> Any:
-    function = call.get("function") or {}
-    return tool_call_chunk(
-        name=function.get("name"), args=function.get("arguments"), id=call.get("id"), index=call.get("index")
-    )
 
 
 def _metadata(body: Mapping[str, Any], provider: str) -> dict[str, Any]:

@@ -64,12 +64,12 @@ class ChatPromptwire(Router):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         caller = self._caller(kwargs.pop("model", None))
-        named = {"model": caller.model} if caller.model else {}
         if self._static:
+            named = {"model": caller.model} if caller.model else {}
             return self._static._get_ls_params(stop=stop, **named, **kwargs)  # noqa: SLF001 - a delegate
-        params = super()._get_ls_params(stop=stop, **named, **kwargs)
         # The prompt may name the model, which nobody knows before the call.
-        params.setdefault("ls_model_name", self.prompt_id or "promptwire")
+        model = caller.model or self.prompt_id or "promptwire"
+        params = super()._get_ls_params(stop=stop, model=model, **kwargs)
         params["ls_provider"] = caller.provider
         return params
 

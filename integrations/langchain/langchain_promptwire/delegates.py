@@ -7,6 +7,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableParallel, RunnableSequence
 
 from langchain_promptwire.fields import ModelFields
+from promptwire import log
 from promptwire.errors import ConfigurationError
 from promptwire.params import merge_params
 
@@ -61,6 +62,18 @@ def copied(llm: BaseChatModel, changes: Mapping[str, Any]) -> BaseChatModel:
     twin = llm.model_copy(update=changes)
     vars(twin).pop("_serialized", None)  # the cached dump names the old model, also to LangChain's answer cache
     return twin
+
+
+def with_metadata(llm: Runnable[Any, Any], params: dict[str, Any]) -> Runnable[Any, Any]:
+    """Takes the provider's ``metadata`` out of ``params``: as a call's argument it is LangChain's own, of the run."""
+    metadata = params.pop("metadata", None)
+    if metadata is None:
+        return llm
+    if not isinstance(llm, BaseChatModel) or "model_kwargs" not in type(llm).model_fields:
+        log.logger.warning("metadata for the provider can't be set on a %s: left out", type(llm).__name__)
+        return llm
+    extra = getattr(llm, "model_kwargs", None) or {}
+    return copied(llm, {"model_kwargs": {**extra, "metadata": metadata}})
 
 
 def with_tools(llm: Runnable[Any, Any], params: dict[str, Any]) -> Runnable[Any, Any]:

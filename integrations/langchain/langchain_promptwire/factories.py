@@ -26,7 +26,7 @@ def take_constructed(params: dict[str, Any]) -> dict[str, Any]:
 def constructed(factory: LLMFactory, choice: Choice, model: str, given: Mapping[str, Any]) -> Runnable[Any, Any]:
     """What the factory makes. Raises ``ConfigurationError`` for what it can't."""
     provider = _WORDS.get(choice.provider, choice.provider)
-    failed = f"llm=<factory> made no chat model for {choice.provider}/{model}{choice.named_by}"
+    failed = f"llm=<factory> made no chat model for {choice.provider}/{model}{choice.named_by}".removesuffix(",")
     try:
         made: object = factory(model, model_provider=provider, **given)
     except ValidationError as error:  # it shows the values, keys among them

@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from promptwire.params import merge_params
+
+def lacking(settings: Mapping[str, Any], provider: str) -> list[str]:
+    """Of a prompt's settings, those that the provider's chat model has no word for."""
+    form = settings.get("response_format") or {}
+    return ["response_format"] if provider == "anthropic" and form.get("type") == "json_object" else []
 
 
 def portable(params: Mapping[str, Any], provider: str) -> dict[str, Any]:
@@ -27,8 +31,12 @@ def _tool_choice(choice: Any) -> Any:
 
 
 def _anthropic(params: dict[str, Any]) -> dict[str, Any]:
-    """What ``ChatAnthropic`` would send as it is."""
-    user = params.pop("user", None)
+    """What ``ChatAnthropic`` would send as it is, in its API's words."""
+    if user := params.pop("user", None):
+        params.setdefault("metadata", {"user_id": user})
+    if params.get("service_tier") == "default":
+        params["service_tier"] = "standard_only"
     if params.get("tool_choice") == "none":
         params["tool_choice"] = {"type": "none"}
-    return merge_params({"metadata": {"user_id": user} if user else None}, params)
+        params.pop("parallel_tool_calls", None)
+    return params

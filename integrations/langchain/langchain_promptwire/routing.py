@@ -5,15 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from langchain_core.messages import BaseMessage, convert_to_openai_messages
+from langchain_core.messages import BaseMessage, SystemMessage, convert_to_openai_messages
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import Field, StrictInt, field_validator
 
 from langchain_promptwire.calls import CALL_ARGUMENTS, CONTROLS, ChatInput, Layer, read_input, stacked
-from langchain_promptwire.delegates import SCHEMA_REPLACES, own_arguments, rewrapped, with_schema, with_tools
+from langchain_promptwire.delegates import (
+    SCHEMA_REPLACES,
+    own_arguments,
+    rewrapped,
+    with_metadata,
+    with_schema,
+    with_tools,
+)
 from langchain_promptwire.delegating import Delegating
 from langchain_promptwire.messages import plain_variables, to_langchain, turn
-from langchain_promptwire.portable import portable
+from langchain_promptwire.portable import lacking, portable
 from langchain_promptwire.prompt_values import carried_by
 from langchain_promptwire.tracing import provenance, used_variables
 from promptwire import log
@@ -163,7 +170,7 @@ class Router(Delegating):
         caller = self._host(ask.caller, prompt)
         choice = choose_model(caller, prompt, ignore_prompt_model=ask.ignore_model, allowed_models=self.allowed_models)
         params = self._params(ask, prompt, choice)
-        run = self._delegate(caller, prompt, choice, params)
+        run = with_metadata(self._delegate(caller, prompt, choice, params), params)
         messages, info, variables = _composed(ask, found)
         traced: dict[str, Any] = {}
         if self.trace_variables and prompt and variables:
@@ -176,11 +183,20 @@ class Router(Delegating):
 
     def _params(self, ask: Ask, prompt: Prompt | None, choice: Choice) -> dict[str, Any]:
         """The model's parameters, from the delegate's own to the call's (DESIGN 4.2)."""
-        settings = {} if prompt is None or ask.ignore_params else settings_for(prompt, choice, ask.resolver)
+        settings = {} if prompt is None or ask.ignore_params else self._settings(prompt, choice, ask.resolver)
         if ask.given.get(SCHEMA) is not None:
             settings = {name: value for name, value in settings.items() if name not in SCHEMA_REPLACES}
         params = merge_params(own_arguments(self._fixed), self.own_params, settings, ask.bound, ask.given)
         return params if self._is_gateway else portable(params, choice.provider)
+
+    def _settings(self, prompt: Prompt, choice: Choice, resolver: Resolver) -> dict[str, Any]:
+        """What the prompt sets, without what the delegate has no word for; that is noted once per prompt."""
+        settings = settings_for(prompt, choice, resolver)
+        names = [] if self._is_gateway else lacking(settings, choice.provider)
+        if names and resolver.first_time((prompt.backend, prompt.id, "delegate", *names)):
+            what = f"{prompt.where} sets {', '.join(names)}"
+            log.logger.warning("%s to what %s's chat model has no word for: left out", what, choice.provider)
+        return {name: value for name, value in settings.items() if name not in names}
 
 
 def _composed(ask: Ask, found: Found | None) -> tuple[list[BaseMessage], PromptInfo | None, Mapping[str, Any]]:
@@ -191,9 +207,19 @@ def _composed(ask: Ask, found: Found | None) -> tuple[list[BaseMessage], PromptI
         turns = [turn(message) for message in messages]
         ready = make_ready(ask.call, found, turns, ask.resolver, level=logging.WARNING)
         messages, info, variables = _sent(ready), describe(ready.rendered, ask.call.label), ready.variables
+        _note_missing_turn(messages, found[0], ask.resolver)
     if not messages:
         raise ConfigurationError("there is nothing to send: give messages, or a prompt_id of a prompt with messages")
     return messages, info, variables
+
+
+def _note_missing_turn(messages: list[BaseMessage], prompt: Prompt, resolver: Resolver) -> None:
+    """Instructions alone are sent as they are: some models answer them, others refuse."""
+    alone = all(isinstance(message, SystemMessage) for message in messages)
+    if alone and resolver.first_time((prompt.backend, prompt.id, "no turn")):
+        log.logger.warning(
+            "%s has no user turn, and the call gives no messages: its instructions are sent alone", prompt.where
+        )
 
 
 def _sent(ready: Ready) -> list[BaseMessage]:

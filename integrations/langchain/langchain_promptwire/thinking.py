@@ -60,6 +60,11 @@ class BlockStream:
         self.in_blocks = in_blocks
         self._index = -1
         self._open: object = None
+        self._calls: dict[object, int] = {}
+
+    def index_of(self, call: Mapping[str, Any]) -> Any:
+        """A call's index among the blocks, by which LangChain joins its pieces, too."""
+        return self._calls.get(call.get("index"), call.get("index"))
 
     def content(self, delta: Mapping[str, Any]) -> str | list[str | Block]:
         """What a delta adds. It is in blocks where that was asked for, and from the first thought on."""
@@ -81,6 +86,7 @@ class BlockStream:
     def _call(self, call: Mapping[str, Any]) -> Iterator[Block]:
         function, key = call.get("function") or {}, ("tool_use", call.get("index"))
         if function.get("name"):
+            self._calls[call.get("index")] = self._index + 1
             yield self._piece(key, type="tool_use", id=call.get("id"), name=function["name"], input={})
         if text := function.get("arguments"):
             yield self._piece(key, type="input_json_delta", partial_json=text)

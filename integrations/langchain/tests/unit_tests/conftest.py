@@ -1,5 +1,7 @@
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import reduce
+from operator import add
 from typing import Any
 
 import pytest
@@ -38,6 +40,27 @@ def langfuse(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLangfuse]:
         server.publish("persona", PERSONA)
         server.publish("goodbye", "Goodbye {{name}}")
         yield server
+
+
+Ask = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture(params=["invoke", "ainvoke", "stream", "astream"])
+def ask(request: pytest.FixtureRequest) -> Ask:
+    """A call by each of the four doors; what is streamed is joined."""
+
+    async def asked(model: Any, given: Any, config: Any = None, **params: Any) -> Any:
+        match request.param:
+            case "invoke":
+                return model.invoke(given, config, **params)
+            case "ainvoke":
+                return await model.ainvoke(given, config, **params)
+            case "stream":
+                return reduce(add, model.stream(given, config, **params))
+            case _:
+                return reduce(add, [chunk async for chunk in model.astream(given, config, **params)])
+
+    return asked
 
 
 class Recorder(BaseCallbackHandler):

@@ -6,11 +6,12 @@ import itertools
 import re
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 from langchain.chat_models import init_chat_model
 from langchain_anthropic import ChatAnthropic
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
@@ -81,8 +82,8 @@ class OnAnthropic:
 class _Counted:
     """The counts that Anthropic's API gives in detail."""
 
-    chat_model_class: Any
-    chat_model_params: Any
+    chat_model_class: ClassVar[type[BaseChatModel]]
+    chat_model_params: ClassVar[dict[str, Any]]
 
     @property
     def supported_usage_metadata_details(self) -> dict[Literal["invoke", "stream"], list[Detail]]:
@@ -116,25 +117,29 @@ class _Counted:
 
 class Gateway:
     chat_model_class = ChatPromptwireGateway
-    chat_model_params: Any = {"model": GPT}
+    chat_model_params: ClassVar[dict[str, Any]] = {"model": GPT}
     supports_anthropic_inputs = True
 
 
 class GatewayOnAnthropic(_Counted):
     chat_model_class = ChatPromptwireGateway
-    chat_model_params: Any = {"model": f"anthropic/{CLAUDE}"}
+    chat_model_params: ClassVar[dict[str, Any]] = {"model": f"anthropic/{CLAUDE}"}
     supports_json_mode = True
 
 
 class OverGateway:
     chat_model_class = ChatPromptwire
-    chat_model_params: Any = {"model": GPT, "prompt_id": "persona", "resolver": RESOLVER}
+    chat_model_params: ClassVar[dict[str, Any]] = {"model": GPT, "prompt_id": "persona", "resolver": RESOLVER}
     supports_anthropic_inputs = True
 
 
 class OverGatewayOnAnthropic(_Counted):
     chat_model_class = ChatPromptwire
-    chat_model_params: Any = {"model": f"anthropic/{CLAUDE}", "prompt_id": "persona", "resolver": RESOLVER}
+    chat_model_params: ClassVar[dict[str, Any]] = {
+        "model": f"anthropic/{CLAUDE}",
+        "prompt_id": "persona",
+        "resolver": RESOLVER,
+    }
     supports_json_mode = True
 
 
@@ -159,7 +164,7 @@ class OverFactory:
     """The caller names the model, and LangChain's factory makes it."""
 
     chat_model_class = ChatPromptwire
-    chat_model_params: Any = {
+    chat_model_params: ClassVar[dict[str, Any]] = {
         "prompt_id": "persona", "resolver": RESOLVER, "model": GPT,
         "llm": partial(init_chat_model, stream_usage=True),
     }  # fmt: skip
@@ -169,14 +174,14 @@ class OverFactoryOfPrompt:
     """The prompt names the model and its provider."""
 
     chat_model_class = ChatPromptwire
-    chat_model_params: Any = {"prompt_id": "claude", "resolver": RESOLVER, "llm": init_chat_model}
+    chat_model_params: ClassVar[dict[str, Any]] = {"prompt_id": "claude", "resolver": RESOLVER, "llm": init_chat_model}
 
 
 class Plain:
     """No prompt at all."""
 
     chat_model_class = ChatPromptwire
-    chat_model_params: Any = {"model": GPT}
+    chat_model_params: ClassVar[dict[str, Any]] = {"model": GPT}
     supports_anthropic_inputs = True
 
 
