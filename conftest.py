@@ -1,5 +1,6 @@
 """What the tests of all three packages run under: loopback only, nobody's keys, no clock on Hypothesis."""
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
@@ -34,8 +35,8 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="module")
-def readers_servers() -> Iterator[None]:
-    """What a reader of the README has: prompts in Langfuse, and a model."""
+def readers_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a reader of a page has: prompts in Langfuse, a model, and a folder of their own to try things in."""
     from promptwire.testing import embedded, publish_file
 
     with embedded() as langfuse:
@@ -43,10 +44,11 @@ def readers_servers() -> Iterator[None]:
         publish_file(langfuse, Path(__file__).parent / "examples" / "prompts", "support/reply", version=1)
         langfuse.publish("welcome", [{"role": "system", "content": "You welcome {{name}}."}])
         langfuse.publish("persona", [{"role": "system", "content": "You answer the customers of {{company}}."}])
-        yield
+        with contextlib.chdir(tmp_path_factory.mktemp("reader")):
+            yield
 
 
 # The pages' Python runs, block after block, as a reader would run it.
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser()], patterns=["README.md"], fixtures=["readers_servers"]
+    parsers=[PythonCodeBlockParser()], patterns=["README.md", "docs/*.md"], fixtures=["readers_servers"]
 ).pytest()

@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -292,3 +293,20 @@ def test_wrong_shapes_are_refused(fields: dict[str, Any], error: type[Exception]
 def test_a_rendered_prompt_shows_no_values() -> None:
     rendered = Prompt("x", text="{{a}}", version=3).render({"a": "canary"}, source="cached")
     assert repr(rendered) == "<RenderedPrompt memory prompt 'x' (version 3): 1 messages, cached>"
+
+
+@pytest.mark.parametrize("dialect", ["mustache", "humanloop", "jinja"])
+@pytest.mark.parametrize("text", ["No tags.", "{{a}}", "Dear {{ a }}, {{b}} and {{a}} again. "])
+def test_what_was_written_can_be_read_back(dialect: str, text: str) -> None:
+    plain = Prompt("welcome", text=text, dialect=dialect)
+    chat = Prompt("welcome", messages=[{"role": "user", "content": text}, Placeholder("history")], dialect=dialect)
+    assert (plain.text, plain.messages) == (text, None)
+    assert (chat.text, chat.messages) == (None, ({"role": "user", "content": text}, Placeholder("history")))
+    assert replace(plain, labels=("production",)).text == text
+    assert replace(chat, labels=("production",)).messages == chat.messages
+
+
+def test_prompts_differ_by_their_text() -> None:
+    assert Prompt("welcome", text="Hello") != Prompt("welcome", text="Goodbye")
+    assert Prompt("welcome", text="Hello") == Prompt("welcome", text="Hello")
+    assert len({Prompt("welcome", text="Hello"), Prompt("welcome", text="Hello")}) == 1

@@ -229,6 +229,13 @@ def test_memory_is_bounded_however_prompts_are_typed(stub: type[Stub]) -> None:
     assert len(alive) <= 50
 
 
+def test_memory_is_bounded_however_many_credentials_ask(stub: type[Stub]) -> None:
+    resolver = Resolver(stub(), max_entries=10)
+    for number in range(50):
+        resolver.find("welcome", backend=stub(identity=f"tenant {number}"))
+    assert resolver.invalidate() <= 10
+
+
 def test_notes_are_made_once_and_bounded(stub: type[Stub]) -> None:
     resolver = Resolver(stub(), max_entries=1)
     assert [resolver.first_time("a"), resolver.first_time("a"), resolver.first_time("b")] == [True, False, True]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -226,3 +228,22 @@ def test_connecting_ends_at_the_deadline(door: Door) -> None:
         with pytest.raises(BackendUnavailableError, match=r"no answer within|could not connect"):
             door.find(Resolver(backend(f"http://127.0.0.1:{full.getsockname()[1]}"), timeout=0.2), "x")
         assert time.monotonic() - start < 10
+
+
+_FIRST_REQUEST = """
+import sys, time
+from promptwire.exchange import Request, TransportError
+from promptwire.transport import fetch
+try:
+    fetch(Request("GET", "http://127.0.0.1:9/"), lambda: time.monotonic() + 5, 1000)
+except TransportError:
+    print(*sys.modules)
+"""
+
+
+def test_httpx_comes_without_its_command_line() -> None:
+    code = f"{_FIRST_REQUEST}\nimport httpx._main"  # which others may still want
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "httpx" in loaded
+    assert not {"click", "rich", "pygments", "httpx._main"} & loaded

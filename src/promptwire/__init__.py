@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from promptwire.ambient import variables as variables
     from promptwire.backends import Backend as Backend
     from promptwire.backends import PromptSummary as PromptSummary
+    from promptwire.comparison import acompare as acompare
+    from promptwire.comparison import compare as compare
     from promptwire.default import aget_prompt as aget_prompt
     from promptwire.default import aresolve as aresolve
     from promptwire.default import get_prompt as get_prompt
@@ -34,12 +36,13 @@ if TYPE_CHECKING:
     from promptwire.messages import Placeholder as Placeholder
     from promptwire.prompts import Prompt as Prompt
     from promptwire.prompts import PromptRef as PromptRef
-    from promptwire.prompts import RenderedPrompt as RenderedPrompt
+    from promptwire.rendered import RenderedPrompt as RenderedPrompt
     from promptwire.resolver import Resolver as Resolver
 
 _HOMES = {
     "ambient": ("variables",),
     "backends": ("Backend", "PromptSummary"),
+    "comparison": ("acompare", "compare"),
     "default": ("aget_prompt", "aresolve", "get_prompt", "invalidate", "resolve"),
     "errors": (
         "BackendAuthError", "BackendError", "BackendUnavailableError", "ConfigurationError", "GatewayError",
@@ -49,7 +52,8 @@ _HOMES = {
     "gateway.completion": ("acompletion", "completion"),
     "log": ("set_verbose",),
     "messages": ("Placeholder",),
-    "prompts": ("Prompt", "PromptRef", "RenderedPrompt"),
+    "prompts": ("Prompt", "PromptRef"),
+    "rendered": ("RenderedPrompt",),
     "resolver": ("Resolver",),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -75,9 +79,11 @@ __all__ = [
     "Resolver",
     "TemplateError",
     "__version__",
+    "acompare",
     "acompletion",
     "aget_prompt",
     "aresolve",
+    "compare",
     "completion",
     "get_prompt",
     "invalidate",

@@ -1,7 +1,7 @@
 """The memory cache: one slot per prompt and selector, bounded, read without a lock."""
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
 from promptwire.errors import PromptwireError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from promptwire.fetching import Flight
 
 NEVER = float("-inf")
+NO_ETAGS: Mapping[str, str] = {}
 
 
 class Slot:
@@ -23,20 +24,24 @@ class Slot:
 
     __slots__ = (
         "backend", "error", "etags", "fetched_at", "flight", "fresh_until", "outage", "prompt",
-        "ref", "retry_at", "source", "stamp", "used",
+        "ref", "retry_at", "stamp", "used",
     )  # fmt: skip
 
     def __init__(self, backend: "Backend", ref: PromptRef) -> None:
         self.backend = backend
         self.ref = ref
-        self.source = (backend.name, backend.identity)
         self.prompt: Prompt | None = None
         self.fetched_at = self.fresh_until = self.retry_at = self.used = NEVER
-        self.etags: dict[str, str] = {}
+        self.etags: Mapping[str, str] = NO_ETAGS
         self.stamp: Hashable = None
         self.error: PromptwireError | None = None
         self.flight: Flight[Prompt] | None = None
         self.outage = False
+
+    @property
+    def source(self) -> Hashable:
+        """The backend, host and credentials: what circuits and the pool of threads tell apart."""
+        return self.backend.name, self.backend.identity
 
     @property
     def where(self) -> str:
@@ -45,7 +50,7 @@ class Slot:
 
     def keep(self, prompt: Prompt, etags: dict[str, str], now: float, ttl: float) -> None:
         """A good answer has come."""
-        self.etags = etags
+        self.etags = etags or NO_ETAGS
         self.error = None
         self.outage = False
         self.fetched_at = now
@@ -69,7 +74,8 @@ class PromptCache:
 
     def __init__(self, limit: int) -> None:
         self._limit = max(limit, 1)
-        self._slots: dict[Hashable, Slot] = {}
+        self._size = 0
+        self._slots: dict[Hashable, dict[PromptRef, Slot]] = {}
         self.reset()
         rebuild_after_fork(self)
 
@@ -79,26 +85,53 @@ class PromptCache:
 
     def slot(self, backend: "Backend", ref: PromptRef, now: float) -> Slot:
         """The slot for a prompt; made if there is none."""
-        key = (backend.name, backend.identity, ref)
-        found = self._slots.get(key)
-        if found is None:
-            with self._lock:
-                found = self._slots.setdefault(key, Slot(backend, ref))
-                found.used = now
-                if len(self._slots) > self._limit:
-                    self._evict()
+        table = self._slots.get((backend.name, backend.identity))
+        found = table.get(ref) if table else None
+        return self._make(Slot(backend, ref), now) if found is None else found
+
+    def _make(self, slot: Slot, now: float) -> Slot:
+        with self._lock:
+            found = self._slots.setdefault(slot.source, {}).setdefault(slot.ref, slot)
+            found.used = now
+            self._size += found is slot
+            if self._size > self._limit:
+                self._evict()
         return found
 
     def _evict(self) -> None:
-        by_age = sorted(self._slots, key=lambda key: self._slots[key].used)
-        for key in by_age[: max(1, self._limit // 10)]:
-            self._slots.pop(key).fresh_until = NEVER
+        by_age = sorted(self.select(), key=lambda slot: slot.used)
+        for slot in by_age[: max(1, self._limit // 10)]:
+            table = self._slots[slot.source]
+            table.pop(slot.ref).fresh_until = NEVER
+            self._size -= 1
+            if not table:
+                del self._slots[slot.source]
 
     def select(self, prompt_id: str | None = None, backend: "Backend | None" = None) -> list[Slot]:
         """The slots of a prompt, of a backend, or all."""
-        return [
-            slot
-            for slot in list(self._slots.values())
-            if (prompt_id is None or slot.ref.id == prompt_id)
-            and (backend is None or slot.source == (backend.name, backend.identity))
-        ]
+        tables = list(self._slots.values())
+        if backend is not None:
+            tables = [self._slots.get((backend.name, backend.identity), {})]
+        slots = [slot for table in tables for slot in list(table.values())]
+        return [slot for slot in slots if prompt_id is None or slot.ref.id == prompt_id]
+
+
+class Shortcuts:
+    """What callers typed, to its slot: spares the cached path the building of a key; at most ``limit``."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.slots: dict[tuple[object, ...], dict[str, Slot]] = {}
+        self._size = 0
+
+    def put(self, selector: tuple[object, ...], prompt_id: str, slot: Slot) -> None:
+        """The ids of one selector share its key. Raises ``TypeError`` if it can't be hashed."""
+        if self._size >= self.limit:
+            self.clear()
+        table = self.slots.setdefault(selector, {})
+        self._size += prompt_id not in table
+        table[prompt_id] = slot

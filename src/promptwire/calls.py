@@ -11,7 +11,8 @@ from promptwire.backends import Backend
 from promptwire.compose import MODES, Turn, compose, take_question
 from promptwire.errors import ConfigurationError
 from promptwire.params import merge_variables
-from promptwire.prompts import RenderedPrompt, check_missing
+from promptwire.prompts import check_missing
+from promptwire.rendered import RenderedPrompt
 from promptwire.resolver import FindOptions, Resolver
 from promptwire.search import Fallback, Found
 

@@ -7,7 +7,8 @@ from typing import Unpack
 
 from promptwire import log
 from promptwire.backends import Backend
-from promptwire.prompts import Prompt, RenderedPrompt
+from promptwire.prompts import Prompt
+from promptwire.rendered import RenderedPrompt
 from promptwire.resolver import FindOptions, ResolveOptions, Resolver
 
 _lock = threading.Lock()

@@ -18,11 +18,21 @@ secret, a header or a variable's value.
 """
 
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+from promptwire.display import Displayed
+
+if TYPE_CHECKING:
+    from promptwire.display.view import View
 
 
-class PromptwireError(Exception):
+class PromptwireError(Displayed, Exception):
     """The base of every error raised by Promptwire."""
+
+    def _view(self) -> "View":
+        from promptwire.display.errors import error_view
+
+        return error_view(self)
 
     def again(self) -> Self:
         """A copy to raise to one more caller, so that tracebacks never mix."""

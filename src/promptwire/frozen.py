@@ -1,6 +1,7 @@
 """Immutable JSON: what is cached is shared between callers, and none may change it for the others."""
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn, Self
 
@@ -9,6 +10,8 @@ from promptwire.errors import ConfigurationError
 
 class FrozenDict(dict[str, Any]):
     """A dict that can't be changed, so that cached prompts can be shared between callers."""
+
+    __slots__ = ()
 
     def _refuse(self: Any, *_: Any, **__: Any) -> NoReturn:
         raise ConfigurationError("a cached prompt can't be changed; take a copy of it with dict(...)")
@@ -43,14 +46,17 @@ def is_json(value: object) -> bool:
 
 
 _EMPTY = FrozenDict()
+_SHORT = 40
 
 
 def freeze(value: Any) -> Any:
-    """Mappings to ``FrozenDict`` and lists to tuples, deeply."""
+    """Mappings to ``FrozenDict`` and lists to tuples, deeply; of short texts, which recur, one copy each is kept."""
+    if value.__class__ is str:
+        return sys.intern(value) if len(value) <= _SHORT else value
     if isinstance(value, FrozenDict):
         return value
     if isinstance(value, Mapping):
-        return FrozenDict({key: freeze(item) for key, item in value.items()}) if value else _EMPTY
+        return FrozenDict({freeze(key): freeze(item) for key, item in value.items()}) if value else _EMPTY
     return tuple(map(freeze, value)) if isinstance(value, list | tuple) else value
 
 

@@ -1,12 +1,13 @@
 """A prompt's messages: placeholders, and contents compiled once and filled in on every call."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from promptwire.errors import ConfigurationError, MissingVariablesError, TemplateError
 from promptwire.frozen import FrozenDict, is_json, thaw
-from promptwire.templates import Template, compile_template
+from promptwire.templates import Segment, Template, compile_template
 
 HISTORY_SLOTS = ("messages", "history", "chat_history")
 """Placeholders that mean the conversation so far: left empty where nobody fills them."""
@@ -48,14 +49,24 @@ def parse_messages(messages: Sequence[Any]) -> tuple[Any, ...]:
 
 
 class PlainStep:
-    """A message that is a role and a text: nearly all of them, so ``fill`` is its template's own method."""
+    """A message that is a role and a text, as nearly all are."""
 
-    __slots__ = ("fill", "role", "variables")
+    __slots__ = ("content", "role")
 
     def __init__(self, role: str, content: Template) -> None:
         self.role = role
-        self.fill = content.render
-        self.variables = content.variables
+        self.content = content
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return self.content.variables
+
+    @property
+    def message(self) -> FrozenDict:
+        return FrozenDict(role=self.role, content=self.content.source)
+
+    def segments(self, values: Mapping[str, Any]) -> list[Segment]:
+        return self.content.segments(values)
 
 
 class Step:
@@ -81,6 +92,15 @@ class Step:
             message["content"] = content
         return message
 
+    def segments(self, values: Mapping[str, Any]) -> list[Segment]:
+        """The pieces of its texts, for those who show them; what is no text is JSON in brackets."""
+        parts = self.content if isinstance(self.content, tuple) else () if self.content is None else (self.content,)
+        each = [
+            [Segment(f"[{json.dumps(part)}]")] if isinstance(part, FrozenDict) else part.segments(values)
+            for part in parts
+        ]
+        return [segment for segments in each for segment in segments]
+
 
 class _Part:
     """A content part that holds a template: a text, or an image's URL."""
@@ -90,6 +110,10 @@ class _Part:
     def __init__(self, part: FrozenDict, text: str, dialect: str, where: str) -> None:
         self.part = part
         self.template = compile_template(text, dialect, where)
+
+    def segments(self, values: Mapping[str, Any]) -> list[Segment]:
+        inside = self.template.segments(values)
+        return inside if self.part.get("type") == "text" else [Segment("[image_url: "), *inside, Segment("]")]
 
     def render(self, values: Mapping[str, Any], gaps: list[str] | None) -> dict[str, Any]:
         filled: dict[str, Any] = thaw(self.part)
@@ -136,15 +160,20 @@ def _compile_part(part: FrozenDict, dialect: str, where: str) -> _Part | FrozenD
     return _Part(part, text, dialect, where) if isinstance(text, str) else part
 
 
-def fill_slot(name: str, given: Any, where: str) -> list[dict[str, Any]]:
-    """The messages given for a placeholder: copied, never templated."""
+def fill_slot(given: Any) -> list[dict[str, Any]] | None:
+    """The messages given for a placeholder, copied, never templated; ``None`` for what are no messages."""
     if given == [] and isinstance(given, list):  # a conversation's first turn
         return []
     if not isinstance(given, (list, tuple)) or not all(map(_is_message, given)):
-        raise ConfigurationError(
-            f"{where}: placeholder {name!r} takes a list of message dicts with a role each, not {_kind(given)}"
-        )
+        return None
     return [_copied(message) for message in given]
+
+
+def slot_error(name: str, given: object, where: str) -> ConfigurationError:
+    """What ``fill_slot`` couldn't use."""
+    return ConfigurationError(
+        f"{where}: placeholder {name!r} takes a list of message dicts with a role each, not {_kind(given)}"
+    )
 
 
 def _is_message(given: object) -> bool:

@@ -3,17 +3,23 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+from promptwire.display import Displayed
 from promptwire.errors import ConfigurationError, MissingVariablesError, PromptConfigError, TemplateError
 from promptwire.frozen import FrozenDict, freeze, is_object, thaw
 from promptwire.log import logger
-from promptwire.messages import Placeholder, PlainStep, Step, close_slots, compile_message, fill_slot
+from promptwire.messages import Placeholder, PlainStep, Step, compile_message, fill_slot, slot_error
 from promptwire.params import read_config
+from promptwire.rendered import RenderedPrompt, Source
 
-Source = Literal["fresh", "cached", "stale", "store", "fallback"]
+if TYPE_CHECKING:
+    from promptwire.display.view import View
+
 Missing = Literal["error", "keep"]
 
 MAX_VERSION = 2**31 - 1
@@ -77,13 +83,13 @@ def _version(given: object, prompt_id: str) -> int | str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+class Prompt(Displayed):
     """A prompt as a backend stores it: immutable, its templates compiled once.
 
     Give either ``text`` or ``messages`` (OpenAI message dicts and ``Placeholder``). ``config`` is the vendor's
     raw settings; ``model``, ``provider``, ``params``, ``tools`` and ``response_format`` are what of it may be sent.
     ``partials`` are values for variables that the caller doesn't give; ``variables`` are the names it must give.
-    ``passed_over`` says why backends that were asked first didn't serve it.
+    ``passed_over`` says why backends that were asked first didn't serve it; ``fetched_at`` is Unix time.
     Raises ``TemplateError`` and ``PromptConfigError``.
     """
 
@@ -98,6 +104,7 @@ class Prompt:
     dialect: str = "mustache"
     partials: Mapping[str, Any] = field(default_factory=FrozenDict)
     passed_over: tuple[str, ...] = field(default=(), compare=False)
+    fetched_at: float = field(default_factory=time.time, compare=False, repr=False)
     model: str | None = field(init=False)
     provider: str | None = field(init=False)
     params: FrozenDict = field(init=False)
@@ -105,14 +112,11 @@ class Prompt:
     response_format: FrozenDict | None = field(init=False)
     variables: tuple[str, ...] = field(init=False)
     placeholders: tuple[str, ...] = field(init=False)
-    content_hash: str = field(init=False)
-    where: str = field(init=False, repr=False, compare=False)
+    _digest: bytes = field(init=False, repr=False)
     _steps: tuple[PlainStep | Step | Placeholder, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        version = "" if self.version is None else f" (version {self.version})"
-        put(self, "where", f"{self.backend} prompt {self.id!r}{version}")  # how error messages name it
         if (self.text is None) == (self.messages is None):
             raise TemplateError(f"{self.where}: a prompt is either a text or a list of messages")
         for name in ("messages", "labels", "tags", "config", "partials"):
@@ -129,16 +133,32 @@ class Prompt:
         put(self, "params", freeze(params))
         steps = _compile(self)
         put(self, "_steps", steps)
-        named = [name for step in steps if not isinstance(step, Placeholder) for name in step.variables]
-        put(self, "variables", tuple(name for name in dict.fromkeys(named) if name not in self.partials))
+        put(self, "variables", _variables(steps, self.partials))
         slots = [step.name for step in steps if isinstance(step, Placeholder)]
         put(self, "placeholders", tuple(dict.fromkeys(slots)))
-        put(self, "content_hash", _hash(self))
+        put(self, "_digest", _digest(self))
+        object.__delattr__(self, "messages" if self.text is None else "text")  # _InSteps has them
+
+    @property
+    def where(self) -> str:
+        """How error messages name it."""
+        version = "" if self.version is None else f" (version {self.version})"
+        return f"{self.backend} prompt {self.id!r}{version}"
+
+    @property
+    def steps(self) -> tuple[PlainStep | Step | Placeholder, ...]:
+        """Its messages, compiled; a text is one user message."""
+        return self._steps
+
+    @property
+    def content_hash(self) -> str:
+        """Identity by content, in hex: a composed Langfuse prompt can change under the same version."""
+        return self._digest.hex()
 
     def __reduce__(self) -> tuple[Any, ...]:
         names = (
             "id", "text", "messages", "backend", "version", "labels", "tags", "config", "dialect", "partials",
-            "passed_over",
+            "passed_over", "fetched_at",
         )  # fmt: skip
         return _rebuild, ({name: getattr(self, name) for name in names},)
 
@@ -158,7 +178,7 @@ class Prompt:
         missing: str = "error",
         text_role: str = "user",
         source: Source = "fresh",
-    ) -> "RenderedPrompt":
+    ) -> RenderedPrompt:
         """Fill in the variables, in one pass: a value's own braces stay text.
 
         Raises ``MissingVariablesError`` that names all missing variables, unless ``missing="keep"``.
@@ -170,11 +190,14 @@ class Prompt:
         is_open = False
         for step in self._steps:
             if isinstance(step, PlainStep):
-                items.append({"role": step.role, "content": step.fill(values, gaps)})
+                items.append({"role": step.role, "content": step.content.render(values, gaps)})
             elif isinstance(step, Step):
                 items.append(step.render(values, gaps))
             elif (given := values.get(step.name)) is not None:
-                items.extend(fill_slot(step.name, given, self.where))
+                messages = fill_slot(given)
+                if messages is None:
+                    raise slot_error(step.name, given, self.where)
+                items += messages
             else:
                 items.append(step)
                 is_open = True
@@ -184,9 +207,14 @@ class Prompt:
                 "Pass them in prompt_variables, or missing='keep' to leave their tags in the text.",
                 tuple(dict.fromkeys(gaps)),
             )
-        if self.text is not None and text_role != "user":
+        if text_role != "user" and self.text is not None:
             items[0]["role"] = text_role  # type: ignore[index]
-        return RenderedPrompt(self, items, source, missing, is_open=is_open)
+        return RenderedPrompt(self, items, source, missing, is_open=is_open, values=values)
+
+    def _view(self) -> "View":
+        from promptwire.display.prompts import prompt_view
+
+        return prompt_view(self)
 
     def _values(self, variables: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """The caller's values over the partials; the names that nothing asks for are logged."""
@@ -201,45 +229,33 @@ class Prompt:
         return {**self.partials, **variables} if self.partials else variables
 
 
-class RenderedPrompt:
-    """A prompt with its variables filled in. ``items`` are its messages and the placeholders still open."""
+class _InSteps:
+    """A field of a prompt that is read from its compiled steps: a cache of thousands holds each text once."""
 
-    __slots__ = ("is_open", "items", "missing", "prompt", "source")
+    def __init__(self, name: str, read: Callable[[Prompt], object]) -> None:
+        self._slot = Prompt.__dict__[name]
+        self._read = read
+        setattr(Prompt, name, self)
 
-    def __init__(
-        self,
-        prompt: Prompt,
-        items: list[dict[str, Any] | Placeholder],
-        source: Source,
-        missing: str = "error",
-        *,
-        is_open: bool = False,
-    ) -> None:
-        self.prompt = prompt
-        self.items = items
-        self.source = source
-        self.missing = missing
-        self.is_open = is_open
+    def __get__(self, prompt: Prompt, owner: type | None = None) -> object:
+        try:
+            return self._slot.__get__(prompt, owner)
+        except AttributeError:  # compiled
+            return self._read(prompt)
 
-    @property
-    def messages(self) -> list[dict[str, Any]]:
-        """OpenAI message dicts. An open placeholder is left out if it means the history, else an error."""
-        if not self.is_open:
-            return self.items  # type: ignore[return-value]
-        return close_slots(self.items, self.prompt.where, keep=self.missing == "keep")
+    def __set__(self, prompt: Prompt, value: object) -> None:
+        self._slot.__set__(prompt, value)
 
-    @property
-    def model(self) -> str | None:
-        """The model that the prompt names."""
-        return self.prompt.model
+    def __delete__(self, prompt: Prompt) -> None:
+        self._slot.__delete__(prompt)
 
-    @property
-    def params(self) -> dict[str, Any]:
-        """What the prompt sets for the model call; a fresh dict each time."""
-        return self.prompt.settings()
 
-    def __repr__(self) -> str:
-        return f"<RenderedPrompt {self.prompt.where}: {len(self.items)} messages, {self.source}>"
+def _read_messages(prompt: Prompt) -> tuple[FrozenDict | Placeholder, ...]:
+    return tuple(step if isinstance(step, Placeholder) else step.message for step in prompt.steps)
+
+
+_InSteps("text", lambda prompt: _read_messages(prompt)[0]["content"])  # type: ignore[index]
+_InSteps("messages", _read_messages)
 
 
 def _compile(prompt: Prompt) -> tuple[PlainStep | Step | Placeholder, ...]:
@@ -255,15 +271,21 @@ def _compile(prompt: Prompt) -> tuple[PlainStep | Step | Placeholder, ...]:
     )
 
 
-def _hash(prompt: Prompt) -> str:
-    """Identity by content: a composed Langfuse prompt can change under the same version."""
+def _variables(steps: Sequence[PlainStep | Step | Placeholder], partials: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the caller must give; a single message's own tuple where it says the same."""
+    each = [step.variables for step in steps if not isinstance(step, Placeholder)]
+    named = tuple(name for name in dict.fromkeys(chain(*each)) if name not in partials)
+    return each[0] if len(each) == 1 and each[0] == named else named
+
+
+def _digest(prompt: Prompt) -> bytes:
     messages = prompt.messages and [
         {"placeholder": item.name} if isinstance(item, Placeholder) else item for item in prompt.messages
     ]
     partials = {name: str(value) for name, value in prompt.partials.items()}
     parts = [prompt.dialect, prompt.text, messages, prompt.model, prompt.provider, prompt.settings(), partials]
     canonical = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical.encode()).digest()
 
 
 def check_missing(missing: object) -> None:

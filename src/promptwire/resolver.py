@@ -16,12 +16,13 @@ from promptwire.backends import (
     default_backend_name,
     open_backend,
 )
-from promptwire.cache import PromptCache, Slot
+from promptwire.cache import PromptCache, Shortcuts, Slot
 from promptwire.errors import BackendUnavailableError, ConfigurationError, PromptwireError
 from promptwire.fetching import Fetcher
 from promptwire.messages import close_slots
 from promptwire.params import merge_variables
-from promptwire.prompts import Prompt, PromptRef, RenderedPrompt, check_missing
+from promptwire.prompts import Prompt, PromptRef, check_missing
+from promptwire.rendered import RenderedPrompt
 from promptwire.search import MAX_TIMEOUT, Fallback, Found, Search, as_seconds
 
 MAX_BACKENDS = 1000
@@ -77,10 +78,9 @@ class Resolver:
         self._cache = PromptCache(max_entries)
         self._fetcher = Fetcher(cache_ttl=cache_ttl, timeout=timeout)
         self._backends: dict[tuple[str, bytes], Backend] = {}
-        # What callers typed, to its slot: spares the cached path the building of a key.
-        self._typed: dict[tuple[object, ...], Slot] = {}
-        self._max_typed = 4 * max_entries
+        self._typed = Shortcuts(4 * max_entries)
         self._noted: set[Hashable] = set()
+        self.answers: dict[bytes, Any] = {}  # what comparisons were answered
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self._options,)
@@ -212,7 +212,7 @@ class Resolver:
 
     def first_time(self, key: Hashable) -> bool:
         """Whether this is the first time that ``key`` is asked about: for notes made once per prompt."""
-        if key in self._noted or len(self._noted) >= self._max_typed:
+        if key in self._noted or len(self._noted) >= self._typed.limit:
             return False
         self._noted.add(key)
         return True
@@ -220,7 +220,7 @@ class Resolver:
     def _cached(self, prompt_id: object, backend: object, label: object, version: object) -> Found | None:
         """The path of nearly every call: no lock, no I/O, no key to build."""
         try:
-            slot = self._typed[prompt_id, backend, label, version, version.__class__]
+            slot = self._typed.slots[backend, label, version, version.__class__][prompt_id]  # type: ignore[index]
         except (KeyError, TypeError):
             return None
         now = time.monotonic()
@@ -237,8 +237,8 @@ class Resolver:
     def _slot(
         self, prompt_id: str, backend: str | Backend | None, label: str | None, version: int | str | None
     ) -> Slot:
-        typed = (prompt_id, backend, label, version, version.__class__)  # True is no version, though it equals 1
-        if not self._typed:
+        typed, typed_id = (backend, label, version, version.__class__), prompt_id  # True equals 1, but is no version
+        if not self._typed.slots:
             log.configure_from_environment()
         if isinstance(prompt_id, str) and (prefix := backend_prefix(prompt_id)):
             backend, prompt_id = prefix, prompt_id[len(prefix) + 1 :]
@@ -246,10 +246,8 @@ class Resolver:
         if label is None and version is None:
             label = opened.default_label
         slot = self._cache.slot(opened, PromptRef(prompt_id, version, label), time.monotonic())
-        if len(self._typed) >= self._max_typed:
-            self._typed.clear()
         with suppress(TypeError):  # a backend that can't be hashed
-            self._typed[typed] = slot
+            self._typed.put(typed, typed_id, slot)
         return slot
 
     def _open(self, backend: str | Backend | None) -> Backend:

@@ -10,7 +10,8 @@ from promptwire.cache import NEVER, Slot
 from promptwire.errors import BackendError, ConfigurationError, PromptwireError
 from promptwire.fetching import Fetcher, Flight
 from promptwire.messages import parse_messages
-from promptwire.prompts import Prompt, Source
+from promptwire.prompts import Prompt
+from promptwire.rendered import Source
 
 Fallback: TypeAlias = str | Sequence[Mapping[str, Any]] | Prompt | None
 Found: TypeAlias = tuple[Prompt, Source]

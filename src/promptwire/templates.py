@@ -4,7 +4,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from promptwire.errors import PromptConfigError
 
@@ -16,63 +16,110 @@ _JINJA_TAG = re.compile(r"\{[{%#]")
 _ABSENT = object()
 
 
+class Segment(NamedTuple):
+    """A piece of a template or of what it was rendered to; a tag names its variable, and may be ``filled``."""
+
+    text: str
+    variable: str | None = None
+    filled: bool = False
+
+
 class Template(Protocol):
     """A compiled text; it never changes, and threads may share it."""
 
     variables: tuple[str, ...]
 
+    @property
+    def source(self) -> str:
+        """The text that was compiled."""
+        ...
+
     def render(self, values: Mapping[str, object], missing: list[str] | None) -> str:
         """Names not given are added to the list, each once, and the text then means nothing; with None, tags stay."""
+        ...
+
+    def segments(self, values: Mapping[str, object]) -> list[Segment]:
+        """What rendering makes of each piece, tags staying where a value is missing; for those who show it."""
         ...
 
 
 class _Literal:
     """A text without tags."""
 
-    __slots__ = ("_text", "variables")
+    __slots__ = ("source",)
+
+    variables: tuple[str, ...] = ()
 
     def __init__(self, text: str) -> None:
-        self._text = text
-        self.variables: tuple[str, ...] = ()
+        self.source = text
 
     def render(self, values: Mapping[str, object], missing: list[str] | None) -> str:  # noqa: ARG002
-        return self._text
+        return self.source
+
+    def segments(self, values: Mapping[str, object]) -> list[Segment]:  # noqa: ARG002
+        return [Segment(self.source)]
 
 
 class _Tags:
-    """Literal pieces and tags, laid out so that a tag nobody fills is already in its place."""
+    """Literal pieces and tags in turn, so that a tag nobody fills is already in its place.
 
-    __slots__ = ("_counted", "_none", "_pieces", "_slots", "variables")
+    Prompts are cached by the thousand: the text is kept once, in its pieces, and what recurs is shared.
+    """
+
+    __slots__ = ("_has_literals", "_names", "_none", "_pieces", "variables")
 
     def __init__(self, tags: Iterable[tuple[str, str, str]], end: str, none: str | None) -> None:
-        self._pieces: list[str] = []
-        self._slots: list[tuple[int, str]] = []
+        pieces: list[str] = []
+        names: list[str] = []
         for before, tag, name in tags:
-            self._pieces += (before, sys.intern(tag))  # names recur from prompt to prompt
-            self._slots.append((len(self._pieces) - 1, sys.intern(name)))
-        self._pieces.append(end)
+            pieces += (before, sys.intern(tag))
+            names.append(sys.intern(name))
+        self._pieces = (*pieces, end)
         self._none = none
-        counted = self._slots if none is None else [slot for slot in self._slots if _is_name(slot[1])]
-        self._counted = self._slots if len(counted) == len(self._slots) else counted
-        self.variables = tuple(dict.fromkeys(name for _, name in self._counted))
+        self._names = tuple(names)
+        counted = names if none is None else [name for name in names if _is_name(name)]
+        self._has_literals = len(counted) < len(names)
+        unique = tuple(dict.fromkeys(counted))
+        self.variables = self._names if unique == self._names else unique
+
+    @property
+    def source(self) -> str:
+        return "".join(self._pieces)
 
     def render(self, values: Mapping[str, object], missing: list[str] | None) -> str:
-        pieces = self._pieces.copy()
+        pieces = list(self._pieces)
         absent: list[str] = []
         get = values.get
-        for place, name in self._slots if missing is None else self._counted:
+        literals = self._has_literals and missing is not None
+        place = -1
+        for name in self._names:
+            place += 2
+            if literals and name not in self.variables:
+                continue
             value = get(name, _ABSENT)
             if type(value) is str:
                 pieces[place] = value
-            elif value is None and self._none is not None:
-                pieces[place] = self._none
-            elif value is None or value is _ABSENT:
+            elif value is _ABSENT or (text := self._written(value)) is None:
                 absent.append(name)
             else:
-                pieces[place] = str(value)
+                pieces[place] = text
         if absent and missing is not None:
             add_missing(missing, absent)
         return "".join(pieces)
+
+    def segments(self, values: Mapping[str, object]) -> list[Segment]:
+        made = [Segment(piece) for piece in self._pieces]
+        for index, name in enumerate(self._names):
+            if name in self.variables:
+                value = values.get(name, _ABSENT)
+                text = None if value is _ABSENT else self._written(value)
+                tag = self._pieces[2 * index + 1]
+                made[2 * index + 1] = Segment(tag if text is None else text, name, text is not None)
+        return made
+
+    def _written(self, value: object) -> str | None:
+        """A value as text; ``None`` is nothing to one dialect and a missing value to the other."""
+        return self._none if value is None else str(value)
 
 
 def compile_template(text: str, dialect: str, where: str = "template") -> Template:

@@ -5,7 +5,9 @@ The only module that imports httpx, at the first call: building a client costs s
 
 import asyncio
 import atexit
+import importlib
 import re
+import sys
 import threading
 import time
 from collections import deque
@@ -118,9 +120,20 @@ def _build(client: Any, request: Request, timeout: float) -> "httpx.Request":
     return built
 
 
+def _load_httpx() -> None:
+    """Import httpx without its command line, which loads click, rich and pygments wherever they are installed."""
+    if "httpx" not in sys.modules:
+        sys.modules["httpx._main"] = None  # type: ignore[assignment] # an ImportError, which httpx expects
+        try:
+            importlib.import_module("httpx")
+        finally:
+            del sys.modules["httpx._main"]
+
+
 @contextmanager
 def _mapped() -> Generator[None]:
     """Httpx's errors become ours. Their texts stay out: they can name proxies with passwords."""
+    _load_httpx()
     import httpx
 
     try:

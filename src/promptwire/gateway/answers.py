@@ -2,10 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from promptwire.prompts import RenderedPrompt
+from promptwire.display import Displayed
+from promptwire.rendered import RenderedPrompt
 from promptwire.search import Found
+
+if TYPE_CHECKING:
+    from promptwire.display.view import View
 
 # Fields that OpenAI's API may leave out, and its SDK then answers None for.
 _OPTIONAL = frozenset(
@@ -17,11 +21,12 @@ _OPTIONAL = frozenset(
 )  # fmt: skip
 
 
-class Answer(dict[str, Any]):
+class Answer(Displayed, dict[str, Any]):
     """A JSON object whose keys are attributes too; a field that the API left out is ``None``."""
 
-    __slots__ = ("_prompt",)
+    __slots__ = ("_latency", "_prompt")
 
+    _latency: float | None
     _prompt: "PromptInfo | None"
 
     def __getattr__(self, name: str) -> Any:
@@ -37,12 +42,22 @@ class Answer(dict[str, Any]):
         return wrapped
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (dict(self), self.prompt)
+        return answer, (dict(self), self.prompt, self.latency)
 
     @property
     def prompt(self) -> "PromptInfo | None":
         """Which prompt made this answer; ``None`` for a call without one, and inside nested objects."""
         return getattr(self, "_prompt", None)
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds from the request to the whole answer; ``None`` for chunks and nested objects."""
+        return getattr(self, "_latency", None)
+
+    def _view(self) -> "View":
+        from promptwire.display.answers import answer_view
+
+        return answer_view(self)
 
     def model_dump(self) -> dict[str, Any]:
         """A plain dict, as OpenAI's SDK names the method."""
@@ -96,10 +111,10 @@ def describe_found(found: Found, label: str | None) -> PromptInfo:
     return PromptInfo(prompt.id, prompt.version, label, prompt.backend, source, prompt.content_hash, prompt.passed_over)
 
 
-def answer(body: dict[str, Any], info: PromptInfo | None) -> Answer:
-    """A completion or a chunk, with the prompt behind it."""
+def answer(body: dict[str, Any], info: PromptInfo | None, latency: float | None = None) -> Answer:
+    """A completion or a chunk, with the prompt behind it, and the seconds it took."""
     made = Answer(body)
-    made._prompt = info  # noqa: SLF001 - its own module
+    made._prompt, made._latency = info, latency  # noqa: SLF001 - its own module
     return made
 
 
@@ -173,7 +188,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
-def _restore(body: dict[str, Any], info: PromptInfo | None) -> Answer:
-    return answer(body, info)

@@ -1,6 +1,7 @@
 """``completion()`` and ``acompletion()``: LiteLLM's call, with a managed prompt behind it."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from time import perf_counter
 from typing import Any, Literal, Unpack, overload
 
 from promptwire.gateway.answers import Answer, AsyncStream, PromptInfo, Stream, answer
@@ -47,7 +48,8 @@ def completion(
     found = resolver.find(call.prompt_id, **call.options()) if call else None
     plan = ask.plan(found)
     if not stream:
-        return answer(send(plan.call), plan.info)
+        started = perf_counter()
+        return answer(send(plan.call), plan.info, perf_counter() - started)
     stack, opened = connect(plan.call)
     return Stream(_answers(chunks(plan.call, stack, opened), plan.info), stack.close, plan.info)
 
@@ -82,7 +84,8 @@ async def acompletion(
     found = await resolver.afind(call.prompt_id, **call.options()) if call else None
     plan = ask.plan(found)
     if not stream:
-        return answer(await asend(plan.call), plan.info)
+        started = perf_counter()
+        return answer(await asend(plan.call), plan.info, perf_counter() - started)
     stack, opened = await aconnect(plan.call)
     return AsyncStream(_aanswers(achunks(plan.call, stack, opened), plan.info), stack.aclose, plan.info)
 

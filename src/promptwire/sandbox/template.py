@@ -1,6 +1,7 @@
 """The compiled template, and what becomes of its errors."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from traceback import walk_tb
 from typing import NoReturn
 
@@ -15,8 +16,10 @@ from promptwire.sandbox.data import plain
 from promptwire.sandbox.environment import ENVIRONMENT
 from promptwire.sandbox.rewriter import Rewriter, settled_names, spelled_names
 from promptwire.sandbox.run import Run
-from promptwire.templates import add_missing
+from promptwire.templates import Segment, add_missing
 
+_OPENING = re.compile(r"\{[{%#]")
+_CLOSING = {"{{": "}}", "{%": "%}", "{#": "#}"}
 _FILENAME = "<prompt template>"
 _BROKEN = (
     JinjaError, ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, NameError, RuntimeError,
@@ -31,11 +34,29 @@ def _reason(error: BaseException) -> str:
     return "it is nested too deeply" if isinstance(error, RecursionError) else f"it fails with {type(error).__name__}"
 
 
+def split_tags(text: str) -> Iterator[Segment]:
+    """The text between tags, and the tags; in time linear in the text, whatever is in it."""
+    end = 0
+    for start in _OPENING.finditer(text):
+        if start.start() < end:
+            continue
+        close = text.find(_CLOSING[start[0]], start.end())
+        if close < 0:
+            break
+        if end < start.start():
+            yield Segment(text[end : start.start()])
+        end = close + 2
+        yield Segment(text[start.start() : end], text[start.end() : close].strip(" -+"))
+    if text[end:]:
+        yield Segment(text[end:])
+
+
 class JinjaTemplate:
     """A compiled jinja template; rendering shares nothing between calls."""
 
     def __init__(self, text: str, where: str) -> None:
-        self._source = (text, where)
+        self.source = text
+        self._where = where
         try:
             self._build(text)
         except TemplateSyntaxError as error:
@@ -57,7 +78,7 @@ class JinjaTemplate:
         self._compiled = CompiledJinja.from_code(ENVIRONMENT, code, {})
 
     def __reduce__(self) -> tuple[type["JinjaTemplate"], tuple[str, str]]:
-        return type(self), self._source
+        return type(self), (self.source, self._where)
 
     def render(self, values: Mapping[str, object], missing: list[str] | None) -> str:
         found = None if missing is None else [name for name in self._required if name not in values]
@@ -74,8 +95,11 @@ class JinjaTemplate:
             add_missing(missing, found)
         return text
 
+    def segments(self, values: Mapping[str, object]) -> list[Segment]:  # noqa: ARG002 - blocks may drop or repeat text
+        return list(split_tags(self.source))
+
     def _fail(self, error: BaseException) -> NoReturn:
         steps = walk_tb(error.__traceback__)
         lines = [line for frame, line in steps if frame.f_code.co_filename == _FILENAME]
         place = f", line {self._compiled.get_corresponding_lineno(lines[-1])}" if lines else ""
-        raise TemplateError(f"{self._source[1]}{place}: {_reason(error)}") from None
+        raise TemplateError(f"{self._where}{place}: {_reason(error)}") from None

@@ -1,0 +1,108 @@
+"""Versions, labels or models of prompts, compared over a small data set."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any, Unpack
+
+from promptwire.comparison.cases import read_cases
+from promptwire.comparison.columns import acolumns
+from promptwire.comparison.result import Comparison
+from promptwire.comparison.running import Runner
+from promptwire.comparison.scorers import Scorer, find_scorer
+from promptwire.default import default_resolver
+from promptwire.errors import ConfigurationError
+from promptwire.gateway.parameters import CompletionOptions
+
+
+class CompareOptions(CompletionOptions, total=False):
+    """``compare()``'s keywords, and ``completion()``'s."""
+
+    cases: Any
+    models: Sequence[str] | None
+    scorer: Scorer | None
+    prices: Mapping[str, tuple[float, float]]
+    concurrency: int
+    progress: bool | None
+    cache: MutableMapping[bytes, Any] | None
+
+
+async def acompare(*subjects: Any, **options: Unpack[CompareOptions]) -> Comparison:
+    """Run every subject, on every model, with every case.
+
+    Subjects are references (``"support/reply@3"``, ``"langfuse:support/reply@candidate"``) or prompts; the last one
+    may be the ``cases``: a list of variables, a DataFrame, or the path of a JSON Lines file. ``models`` are model
+    strings that beat the prompts' own. ``scorer`` is a function of an answer's text and its case, a JSON schema that
+    the answer must match, or ``"exact"``, ``"regex"`` or ``"json_schema"`` for the case's ``expected``. ``prices``
+    are dollars per million tokens, in and out, by model. ``concurrency`` (8) calls run at once; ``progress`` shows a
+    bar, by default where somebody looks. The other options are ``completion()``'s.
+
+    What a request answered is kept in ``cache``, by default the resolver's own, so that comparing again costs only
+    what changed. An answer that fails is an error in its cell. Raises ``PromptwireError`` for a subject that can't be
+    had and for unusable cases.
+    """
+    runner = await _prepare(subjects, options)
+    await runner.run()
+    return runner.result()
+
+
+def compare(*subjects: Any, **options: Unpack[CompareOptions]) -> Comparison:
+    """``acompare`` without a loop of one's own, in a notebook too; interrupted, it answers what is done so far."""
+    made: list[Runner] = []
+
+    async def work() -> None:
+        made.append(await _prepare(subjects, options))
+        await made[0].run()
+
+    try:
+        _in_a_loop(work)
+    except KeyboardInterrupt:
+        if not made:
+            raise
+    return made[0].result()
+
+
+async def _prepare(subjects: tuple[Any, ...], options: CompareOptions) -> Runner:
+    rest: dict[str, Any] = dict(options)
+    given, cases = list(subjects), rest.pop("cases", None)
+    if cases is None and len(given) > 1:
+        cases = given.pop()
+    if not given or cases is None:
+        raise ConfigurationError("compare() takes prompts and, last, the cases: compare('a@1', 'a@2', cases)")
+    resolver = rest["resolver"] = rest.get("resolver") or default_resolver()
+    columns, rows = await acolumns(given, rest.pop("models", None), resolver), read_cases(cases)
+    score, kept = find_scorer(rest.pop("scorer", None), rows), rest.pop("cache", None)
+    return Runner(columns, rows, score, resolver.answers if kept is None else kept, rest)
+
+
+def _in_a_loop(work: Callable[[], Any]) -> None:
+    """Run on a thread and a loop of its own: the caller's thread may have a loop running, as in a notebook."""
+    failed: list[BaseException] = []
+    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
+
+    async def tracked() -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - asyncio.run made one
+        started.append((asyncio.get_running_loop(), task))
+        await work()
+
+    def run() -> None:
+        try:
+            asyncio.run(tracked())
+        except BaseException as error:  # noqa: BLE001 - raised below, on the caller's thread
+            failed.append(error)
+
+    thread = threading.Thread(
+        target=contextvars.copy_context().run, args=(run,), name="promptwire-compare", daemon=True
+    )
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        for loop, task in started:
+            loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    if failed:
+        raise failed[0]
