@@ -31,6 +31,7 @@ class Delegating(ModelFields):
 
     model: str | None = None
     llm: Runnable[Any, Any] | LLMFactory | None = Field(default=None, exclude=True, repr=False)
+    allowed_models: tuple[str, ...] | None = None
 
     _kept: dict[Hashable, tuple[list[object], Runnable[Any, Any]]] = PrivateAttr(default_factory=dict)
 
@@ -50,10 +51,20 @@ class Delegating(ModelFields):
         return self.llm is None or isinstance(self._static, ChatPromptwireGateway)
 
     def _host(self, caller: CallerModel, prompt: Prompt | None) -> CallerModel:
-        """The caller; a factory may know the prompt's provider where Promptwire has no row for it."""
-        stranger = prompt.provider if prompt and self.llm and not self._fixed else None
-        if not stranger or find_provider(stranger):
+        """The caller; a factory may know the prompt's provider where Promptwire has no row for it.
+
+        Whoever edits the prompt could name any that the factory knows, so such a one has to be allowed.
+        """
+        if prompt is None or prompt.model is None or self.llm is None or self._fixed:
             return caller
+        stranger = prompt.provider
+        if stranger is None or find_provider(stranger):
+            return caller
+        if self.allowed_models is None:
+            raise PromptConfigError(
+                f"{prompt.where} names provider {stranger!r}, which Promptwire doesn't know; to have the factory make "
+                f"its models, give allowed_models=('{stranger}/*', ...)"
+            )
         return replace(caller, provider=stranger, api_key=None, api_base=None)
 
     def _caller(self, explicit: str | None) -> CallerModel:

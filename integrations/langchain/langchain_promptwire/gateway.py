@@ -22,7 +22,9 @@ from promptwire.params import merge_params
 
 
 class ChatPromptwireGateway(ModelFields):
-    """A chat model on OpenAI's wire; ``model`` is ``[provider/]model``. What ``ChatPromptwire`` runs by default.
+    """A chat model on OpenAI's, Azure's or Anthropic's wire; ``model`` is ``[provider/]model``.
+
+    What ``ChatPromptwire`` runs by default.
 
     Keys and addresses come from ``api_key`` and ``base_url``, or from the provider's environment variables.
     Raises ``GatewayError`` with the provider's answer.

@@ -14,7 +14,8 @@ from promptwire.errors import ConfigurationError
 from promptwire.frozen import thaw
 from promptwire.gateway.answers import PromptInfo, describe
 from promptwire.messages import Placeholder, close_slots
-from promptwire.prompts import Prompt, RenderedPrompt
+from promptwire.prompts import Prompt
+from promptwire.rendered import RenderedPrompt
 from promptwire.search import Found
 
 

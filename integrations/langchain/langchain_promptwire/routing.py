@@ -98,7 +98,6 @@ class Router(Delegating):
     resolver: Resolver | None = Field(default=None, exclude=True, repr=False)
     ignore_prompt_model: bool = False
     ignore_prompt_params: bool = False
-    allowed_models: tuple[str, ...] | None = None
     configurable_keys: tuple[str, ...] = ()
     trace_variables: bool = False
     # A field, so that it survives those who make a model of another's fields, as configurable_fields does.
@@ -167,7 +166,7 @@ class Router(Delegating):
     def _decide(self, ask: Ask, found: Found | None) -> Route:
         """Model, messages and parameters; pure. Raises ``PromptwireError``."""
         prompt = found[0] if found else ask.carried[0] if ask.carried else None
-        caller = self._host(ask.caller, prompt)
+        caller = self._host(ask.caller, None if ask.ignore_model else prompt)
         choice = choose_model(caller, prompt, ignore_prompt_model=ask.ignore_model, allowed_models=self.allowed_models)
         params = self._params(ask, prompt, choice)
         run = with_metadata(self._delegate(caller, prompt, choice, params), params)

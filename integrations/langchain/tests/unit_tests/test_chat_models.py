@@ -188,6 +188,30 @@ def test_version_and_label(openai: FakeOpenAI, langfuse: FakeLangfuse) -> None:
     assert sent(openai)[0]["content"] == "Goodbye Ada"
 
 
+def test_the_fallback_answers_an_outage(openai: FakeOpenAI, langfuse: FakeLangfuse) -> None:
+    langfuse.fail(401)
+    answer = chat(fallback="Hello {{name}}", prompt_variables=ADA).invoke([])
+    assert (answer.content, answer.response_metadata["prompt_source"]) == ("[gpt-4o-mini] Hello Ada", "fallback")
+
+
+def test_missing_variables_may_be_kept(openai: FakeOpenAI) -> None:
+    chat(missing="keep", prompt_variables={"name": "Ada"}).invoke([])
+    assert sent(openai)[0]["content"] == "Welcome Ada to {{place}}"
+
+
+async def test_retries_and_timeout_are_the_gateways(openai: FakeOpenAI) -> None:
+    openai.fail(500)
+    model = chat(prompt_variables=ADA)
+    for number, asked in enumerate((chat(prompt_variables=ADA, max_retries=0), model.bind(max_retries=0)), 1):
+        with pytest.raises(promptwire.GatewayError):
+            await asked.ainvoke([])
+        assert openai.count == number
+    openai.hang()
+    for asked in (chat(prompt_variables=ADA, max_retries=0, timeout=0.05), model.bind(max_retries=0, timeout=0.05)):
+        with pytest.raises(promptwire.GatewayError, match="time"):
+            asked.invoke([])
+
+
 def test_with_prompt_and_bind_make_copies(openai: FakeOpenAI) -> None:
     model = chat(prompt_variables=ADA)
     other = model.with_prompt("goodbye", name="Bob")

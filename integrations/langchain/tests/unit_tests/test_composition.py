@@ -205,6 +205,8 @@ def test_trimming_counts_by_the_delegate_or_offline(monkeypatch: pytest.MonkeyPa
         assert model.get_num_tokens("twelve chars") == 3
         each = model.get_num_tokens_from_messages([HumanMessage("three")])
         assert 0 < each < model.get_num_tokens_from_messages([HumanMessage("three" * 9)])
+        tool = {"name": "look", "description": "Looks at a thing.", "parameters": {"type": "object"}}
+        assert model.get_num_tokens_from_messages([HumanMessage("three")], tools=[tool]) > each + 5
         kept = trim_messages(turns, max_tokens=2 * each + 1, token_counter=model, **trimming)
         assert [message.text for message in kept] == ["S", "three"]
 

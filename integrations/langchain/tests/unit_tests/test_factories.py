@@ -88,13 +88,18 @@ def test_providers_go_by_langchains_words(provider: str, word: str) -> None:
     assert factory.calls == [("m", {"model_provider": word})]
 
 
-def test_a_provider_that_only_the_factory_knows() -> None:
+def test_a_provider_that_only_the_factory_knows_has_to_be_allowed() -> None:
     factory = Factory()
-    model = chat(
-        factory, prompt_id="stranger", model="langfuse/gpt-4o", api_key="sk-openai", base_url="http://localhost"
-    )
-    model.invoke([])
+    given = {"prompt_id": "stranger", "model": "langfuse/gpt-4o", "api_key": "sk-x", "base_url": "http://localhost"}
+    with pytest.raises(PromptConfigError, match=r"'stranger'.*allowed_models=\('stranger/\*'"):
+        chat(factory, **given).invoke([])
+    with pytest.raises(PromptConfigError, match="not among allowed_models"):
+        chat(factory, **given, allowed_models=("openai/*",)).invoke([])
+    assert factory.calls == []
+    chat(factory, **given, allowed_models=("stranger/*",)).invoke([])
     assert factory.calls == [("m-1", {"model_provider": "stranger"})]
+    chat(factory, prompt_id="stranger", model="langfuse/gpt-4o", ignore_prompt_model=True).invoke([])
+    assert factory.calls[1] == ("gpt-4o", {"model_provider": "openai"})
 
 
 def test_one_delegate_for_each_provider_model_and_parameters() -> None:
@@ -137,6 +142,8 @@ def test_the_explicit_key_is_for_its_own_provider() -> None:
     model.invoke([], prompt_id="claude", model="anthropic/claude-x")
     assert factory.calls[0][1].items() >= {"api_key": "sk-mine", "base_url": "http://localhost:1/v1"}.items()
     assert factory.calls[1] == ("claude-x", {"model_provider": "anthropic", "max_tokens": 9})
+    chat(factory, prompt_id="claude", model="langfuse/openai/gpt-4o", api_key=SecretStr("sk-mine")).invoke([])
+    assert factory.calls[2] == (CLAUDE, {"model_provider": "anthropic", "max_tokens": 9})
 
 
 def test_it_cannot_make_what_nobody_names() -> None:
@@ -167,7 +174,7 @@ def test_a_factory_that_fails(factory: Any, says: str) -> None:
 
 def test_a_provider_that_the_factory_does_not_know() -> None:
     with pytest.raises(ConfigurationError, match=r"stranger/m-1, which .* names.*Unsupported provider"):
-        chat(init_chat_model, prompt_id="stranger").invoke([])
+        chat(init_chat_model, prompt_id="stranger", allowed_models=("stranger/*",)).invoke([])
     with pytest.raises(PromptConfigError, match="provider 'stranger'"):
         chat(None, prompt_id="stranger").invoke([])
 

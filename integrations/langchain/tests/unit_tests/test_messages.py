@@ -92,4 +92,5 @@ def test_turns_are_views() -> None:
     assert seen.item is mixed
     assert turn(to_langchain({"role": "developer", "content": "D"})).role == "developer"
     assert turn(ChatMessage(role="narrator", content="N")).role == "narrator"
+    assert turn(HumanMessage([{"type": "tool_result", "tool_use_id": "a", "content": "R"}])).role == "tool"
     assert (turn(AIMessage("A")).role, turn(AIMessage("A")).calls_tools) == ("assistant", False)

@@ -65,6 +65,17 @@ def test_tool_results_reach_the_model_in_every_mode(
     assert sum("tool_calls" in message for message in sent) == 1
 
 
+def test_results_in_anthropics_form_reach_the_model(openai: FakeOpenAI, langfuse: FakeLangfuse) -> None:
+    langfuse.publish("ask", "Use weather, {{who}}")
+    use = {"type": "tool_use", "id": "a", "name": "weather", "input": {"city": "Rome"}}
+    result: Any = {"type": "tool_result", "tool_use_id": "a", "content": "sun"}
+    turns = [HumanMessage("Hi"), AIMessage([use]), HumanMessage([result])]
+    chat(prompt_id="ask").bind_tools([weather]).invoke(turns)
+    sent = openai.requests[-1].json["messages"]
+    assert [message["role"] for message in sent] == ["user", "assistant", "tool"]
+    assert sent[-1]["content"] == "sun"
+
+
 @pytest.mark.parametrize("llm", [None, "openai"])
 def test_bound_prompt_arguments_survive_binding_tools(llm: str | None, openai: FakeOpenAI) -> None:
     given: dict[str, Any] = {} if llm is None else {"llm": ChatOpenAI(model="gpt-4o-mini")}
