@@ -1,7 +1,7 @@
 """``ChatPromptwire``: a managed prompt as a chat model."""
 # ruff: noqa: A002 - `input` is the framework's name
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Self, cast
 
@@ -15,7 +15,7 @@ from langchain_core.runnables.config import ensure_config, merge_configs
 
 from langchain_promptwire.calls import ChatInput
 from langchain_promptwire.routing import SCHEMA, Route, Router
-from langchain_promptwire.runs import as_run, unheard
+from langchain_promptwire.runs import as_run, config_of, to_result, unheard
 from langchain_promptwire.tools import Tool
 from langchain_promptwire.tracing import alink_start, link_events, link_start
 from promptwire.tracing import linked
@@ -189,8 +189,8 @@ class ChatPromptwire(Router):
         callbacks: Callbacks = None,
         **kwargs: Any,
     ) -> LLMResult:
-        config, rest = _config_of(callbacks, kwargs)
-        return _result(self.batch(cast("list[Any]", messages), config, stop=stop, **rest))
+        config, rest = config_of(callbacks, kwargs)
+        return to_result(self.batch(cast("list[Any]", messages), config, stop=stop, **rest))
 
     async def agenerate(
         self,
@@ -199,8 +199,8 @@ class ChatPromptwire(Router):
         callbacks: Callbacks = None,
         **kwargs: Any,
     ) -> LLMResult:
-        config, rest = _config_of(callbacks, kwargs)
-        return _result(await self.abatch(cast("list[Any]", messages), config, stop=stop, **rest))
+        config, rest = config_of(callbacks, kwargs)
+        return to_result(await self.abatch(cast("list[Any]", messages), config, stop=stop, **rest))
 
     def _generate(
         self,
@@ -244,39 +244,19 @@ class ChatPromptwire(Router):
         self, inputs: Iterator[ChatInput], config: RunnableConfig, *, given: Mapping[str, Any]
     ) -> Iterator[Any]:
         route = self._route(next(inputs), given, config)
-        stamp: Callable[[Any], Any] = route.stamped
         chunks = route.run.stream(route.messages, route.config(config), **route.params)
-        for chunk in link_start(route.info, chunks):
-            yield stamp(chunk)
-            stamp = _as_it_is
+        yield from link_start(route.info, chunks, route.stamped)
 
     async def _arun_stream(
         self, inputs: AsyncIterator[ChatInput], config: RunnableConfig, *, given: Mapping[str, Any]
     ) -> AsyncIterator[Any]:
         route = await self._aroute(await anext(inputs), given, config)
-        stamp: Callable[[Any], Any] = route.stamped
         chunks = route.run.astream(route.messages, route.config(config), **route.params)
-        async with aclosing(alink_start(route.info, chunks)) as arriving:
+        async with aclosing(alink_start(route.info, chunks, route.stamped)) as arriving:
             async for chunk in arriving:
-                yield stamp(chunk)
-                stamp = _as_it_is
+                yield chunk
 
     async def _astream_v3(self, input: ChatInput, config: RunnableConfig, given: Mapping[str, Any]) -> Any:
         route = await self._aroute(input, given, config)
         events: Any = route.run.astream_events(route.messages, route.config(config), **route.params)
         return link_events(route.info, await cast("Awaitable[Any]", events))
-
-
-def _as_it_is(chunk: Any) -> Any:
-    return chunk
-
-
-def _config_of(callbacks: Callbacks, kwargs: Mapping[str, Any]) -> tuple[RunnableConfig, dict[str, Any]]:
-    names = ("tags", "metadata", "run_name", "run_id")
-    config = {name: kwargs[name] for name in names if kwargs.get(name) is not None}
-    rest = {name: value for name, value in kwargs.items() if name not in names}
-    return cast("RunnableConfig", {"callbacks": callbacks, **config}), rest
-
-
-def _result(answers: list[Any]) -> LLMResult:
-    return LLMResult(generations=[[ChatGeneration(message=answer)] for answer in answers])

@@ -1,10 +1,12 @@
-"""What LangChain's runs cost a call, kept low: together a fifth of a model call on loopback."""
+"""LangChain's runs: what they cost a call, kept low, and what ``generate`` says of them."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
+from langchain_core.callbacks import Callbacks
+from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config, get_callback_manager_for_config
 
@@ -31,3 +33,16 @@ def as_run(method: Callable[..., Any], *, takes_config: bool = True, **arguments
     run: Any = partial(method, **arguments)
     run.__signature__ = _WITH_CONFIG if takes_config else _PLAIN
     return run
+
+
+def config_of(callbacks: Callbacks, kwargs: Mapping[str, Any]) -> tuple[RunnableConfig, dict[str, Any]]:
+    """What ``generate`` says of its run, as a config, and the other arguments."""
+    names = ("tags", "metadata", "run_name", "run_id")
+    config = {name: kwargs[name] for name in names if kwargs.get(name) is not None}
+    rest = {name: value for name, value in kwargs.items() if name not in names}
+    return cast("RunnableConfig", {"callbacks": callbacks, **config}), rest
+
+
+def to_result(answers: list[Any]) -> LLMResult:
+    """Answers as ``generate`` answers."""
+    return LLMResult(generations=[[ChatGeneration(message=answer)] for answer in answers])

@@ -1,7 +1,7 @@
 """What a run tells of its prompt, to LangSmith and others as metadata, to Langfuse as a link."""
 
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from contextvars import copy_context
 from typing import Any, NamedTuple, TypeVar, cast
@@ -50,22 +50,27 @@ def template_metadata(info: PromptInfo) -> dict[str, Any]:
     return told
 
 
-def link_start(info: PromptInfo | None, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """The stream, linked while its first chunk is waited for: the run starts then, and a consumer's is not ours."""
+def link_start(info: PromptInfo | None, chunks: Iterator[Chunk], stamp: Callable[[Chunk], Chunk]) -> Iterator[Chunk]:
+    """The stream, linked while its first chunk is waited for: the run starts then, and a consumer's is not ours.
+
+    That chunk is stamped; adding up chunks would add up the stamps.
+    """
     with linked(info):
         first = next(chunks, _END)
     if first is not _END:
-        yield first
+        yield stamp(first)
         yield from chunks
 
 
-async def alink_start(info: PromptInfo | None, chunks: AsyncIterator[Chunk]) -> AsyncGenerator[Chunk]:
+async def alink_start(
+    info: PromptInfo | None, chunks: AsyncIterator[Chunk], stamp: Callable[[Chunk], Chunk]
+) -> AsyncGenerator[Chunk]:
     """``link_start`` for ``async for``."""
     async with aclosing(cast("Any", chunks)) as arriving:
         with linked(info):
             first = await anext(arriving, _END)
         if first is not _END:
-            yield first
+            yield stamp(first)
             async for chunk in arriving:
                 yield chunk
 
