@@ -53,8 +53,36 @@ class ChatPromptwire(Router):
             chat.invoke({"name": "Grace", "messages": "What can you do?"})
             chat.with_prompt("goodbye", name="Ada").invoke([])
 
+    Stream:
+        .. code-block:: python
+
+            for chunk in chat.stream("What can you do?"):
+                print(chunk.text, end="")
+
+    Async:
+        ``ainvoke``, ``astream``, ``abatch`` and ``astream_events``; neither the prompt nor the answer blocks the loop.
+
+    Tool calling:
+        .. code-block:: python
+
+            chat.bind_tools([get_weather]).invoke("Is it raining?").tool_calls
+
+    Structured output:
+        .. code-block:: python
+
+            chat.with_structured_output(Joke).invoke("Tell me a joke")
+
+    Token usage:
+        ``answer.usage_metadata``; of a stream, in its last chunks.
+
+    Response metadata:
+        ``answer.response_metadata`` has ``prompt_id``, ``prompt_version``, ``prompt_label``, ``prompt_backend`` and
+        ``prompt_source`` beside the delegate's own, and so has the metadata of the delegate's run. With
+        ``trace_variables=True`` that run also has the variables that the prompt uses, as ``prompt_variables``.
+
     The prompt's arguments may be given per call and to ``bind`` as well, as may any parameter of the model; a
-    ``model`` given there comes before the prompt's. Each call is one chain run, and in it the delegate's LLM run.
+    ``model`` given there comes before the prompt's. Each call is one chain run, if a callback hears of it, and in it
+    the delegate's LLM run.
     Raises ``PromptwireError``.
     """
 
