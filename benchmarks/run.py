@@ -11,7 +11,9 @@ from typing import Any
 
 from benchmarks.harness import HEADINGS, ROOT
 
-SCRIPTS = ("resolve", "completion", "acompletion", "langchain", "imports", "outage", "single_flight")
+SCRIPTS = (
+    "resolve", "completion", "acompletion", "langchain", "imports", "command_line", "outage", "single_flight",
+)  # fmt: skip
 RESULTS = ROOT / "benchmarks" / "results.md"
 
 

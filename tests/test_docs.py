@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from docs import console
+from promptwire.cli.exits import MEANINGS
+from promptwire.cli.group import COMMANDS
 from promptwire.gateway.hosts import PROVIDERS, Provider
 
 PAGE = Path(__file__).parents[1] / "docs" / "providers.md"
@@ -17,3 +20,16 @@ def row(provider: Provider) -> str:
 def test_the_providers_page_holds_the_table() -> None:
     table = HEAD + "\n".join(row(provider) for provider in PROVIDERS.values())
     assert table in PAGE.read_text(), f"docs/providers.md needs this table:\n{table}"
+
+
+def test_the_command_lines_page_shows_what_the_commands_print() -> None:
+    page = console.PAGE.read_text(encoding="utf-8")
+    shown = console.BLOCK.findall(page)
+    assert len(shown) >= 8
+    assert console.answered(page) == shown, "run docs/console.py"
+
+
+def test_the_command_lines_page_has_every_command_and_every_exit_code() -> None:
+    page = console.PAGE.read_text(encoding="utf-8")
+    assert all(f"promptwire {name}" in page for name in COMMANDS)
+    assert all(f"| {code} | {meaning} |" in page for code, meaning in MEANINGS.items())

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from promptwire.ambient import variables as variables
     from promptwire.backends import Backend as Backend
     from promptwire.backends import PromptSummary as PromptSummary
+    from promptwire.backends import PromptVersion as PromptVersion
     from promptwire.comparison import acompare as acompare
     from promptwire.comparison import compare as compare
     from promptwire.default import aget_prompt as aget_prompt
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ambient": ("variables",),
-    "backends": ("Backend", "PromptSummary"),
+    "backends": ("Backend", "PromptSummary", "PromptVersion"),
     "comparison": ("acompare", "compare"),
     "default": ("aget_prompt", "aresolve", "get_prompt", "invalidate", "resolve"),
     "errors": (
@@ -74,6 +75,7 @@ __all__ = [
     "PromptNotFoundError",
     "PromptRef",
     "PromptSummary",
+    "PromptVersion",
     "PromptwireError",
     "RenderedPrompt",
     "Resolver",

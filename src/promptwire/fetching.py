@@ -6,12 +6,12 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Generic, TypeVar
 
-from promptwire.backends import Backend, PromptSummary
+from promptwire.backends import Backend
 from promptwire.backends.http import Http, NotModifiedError
 from promptwire.cache import NEVER, Slot
 from promptwire.errors import BackendError, BackendUnavailableError, PromptNotFoundError, PromptwireError
@@ -145,18 +145,18 @@ class Fetcher:
             self._failed(slot, flight, error)
         return error
 
-    def listing(self, backend: Backend, deadline: float) -> Flight[Sequence[PromptSummary]]:
-        """A flight for a backend's listing, which is not cached."""
-        flight: Flight[Sequence[PromptSummary]] = Flight(deadline)
-        http = Http(f"{backend.name} prompts", lambda: flight.deadline)
+    def run(self, backend: Backend, where: str, deadline: float, work: Callable[[Http], T]) -> Flight[T]:
+        """A flight for anything else that a backend is asked; its outcome is not cached."""
+        flight: Flight[T] = Flight(deadline)
+        http = Http(where, lambda: flight.deadline)
 
-        def work() -> None:
+        def settle() -> None:
             try:
-                flight.settle(attempt(lambda http: tuple(backend.list(http)), http))
+                flight.settle(attempt(work, http))
             except PromptwireError as error:
                 flight.settle(error)
 
-        self._workers.submit((backend.name, backend.identity), work)
+        self._workers.submit((backend.name, backend.identity), settle)
         return flight
 
     def _run(self, slot: Slot, flight: Flight[Prompt]) -> None:

@@ -44,11 +44,21 @@ def show_request(request: "Request") -> None:
     """Log the request that goes out, as a curl command without its keys."""
     if not logger.isEnabledFor(logging.DEBUG):
         return
+    logger.debug("POST Request Sent from Promptwire:\n%s", as_curl(request))
+
+
+def as_curl(request: "Request") -> str:
+    """A request as a curl command without its keys."""
     lines = [f"curl -X {request.method} {shlex.quote(_USER.sub('*****@', request.url))}"]
-    lines += [f"-H {shlex.quote(f'{name}: {_masked(name, value)}')}" for name, value in request.headers.items()]
+    lines += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in safe_headers(request).items()]
     if request.body:
         lines.append(f"-d {shlex.quote(_pretty(request.body))}")
-    logger.debug("POST Request Sent from Promptwire:\n%s", " \\\n  ".join(lines))
+    return " \\\n  ".join(lines)
+
+
+def safe_headers(request: "Request") -> dict[str, str]:
+    """A request's headers, all but the harmless ones masked."""
+    return {name: _masked(name, value) for name, value in request.headers.items()}
 
 
 def show_resolved(model: object, messages: Callable[[], Sequence[object]], params: Mapping[str, object]) -> None:

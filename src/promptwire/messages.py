@@ -48,6 +48,13 @@ def parse_messages(messages: Sequence[Any]) -> tuple[Any, ...]:
     )
 
 
+def stored_messages(messages: Sequence[Any]) -> list[Any]:
+    """The inverse of ``parse_messages``: dicts and lists that the caller owns."""
+    return [
+        {"type": "placeholder", "name": item.name} if isinstance(item, Placeholder) else thaw(item) for item in messages
+    ]
+
+
 class PlainStep:
     """A message that is a role and a text, as nearly all are."""
 

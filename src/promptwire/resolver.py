@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from typing import Any, TypedDict, Unpack
 
@@ -10,14 +10,14 @@ from promptwire import log
 from promptwire.ambient import ambient_variables
 from promptwire.backends import (
     Backend,
-    PromptSummary,
     backend_prefix,
     check_backend,
     default_backend_name,
     open_backend,
 )
 from promptwire.cache import PromptCache, Shortcuts, Slot
-from promptwire.errors import BackendUnavailableError, ConfigurationError, PromptwireError
+from promptwire.catalog import Catalog
+from promptwire.errors import ConfigurationError
 from promptwire.fetching import Fetcher
 from promptwire.messages import close_slots
 from promptwire.params import merge_variables
@@ -46,7 +46,7 @@ class ResolveOptions(FindOptions, total=False):
     text_role: str
 
 
-class Resolver:
+class Resolver(Catalog):
     """Turns prompt ids into prompts; shared by any number of threads and event loops.
 
     ``backend`` is a name, a ``Backend``, or by default what ``PROMPTWIRE_BACKEND`` says (``files``). ``cache_ttl``,
@@ -176,26 +176,6 @@ class Resolver:
             found = search.end()
         return found
 
-    def list_prompts(
-        self, *, backend: str | Backend | None = None, timeout: float | None = None
-    ) -> list[PromptSummary]:
-        """What prompts there are, ordered by id; asks the backend each time. Raises the errors of ``get_prompt``."""
-        opened = self._open(backend)
-        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
-        flight = self._fetcher.listing(opened, deadline)
-        flight.wait(deadline)
-        return _listed(flight.outcome, opened)
-
-    async def alist_prompts(
-        self, *, backend: str | Backend | None = None, timeout: float | None = None
-    ) -> list[PromptSummary]:
-        """``list_prompts`` without blocking the loop."""
-        opened = self._open(backend)
-        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
-        flight = self._fetcher.listing(opened, deadline)
-        await flight.await_(deadline)
-        return _listed(flight.outcome, opened)
-
     def invalidate(self, prompt_id: str | None = None, *, backend: str | Backend | None = None) -> int:
         """Have the next call fetch anew: one prompt, a backend's, or all; answers how many were cached.
 
@@ -279,14 +259,6 @@ class Resolver:
         if rendered.is_open:
             close_slots(rendered.items, prompt.where, keep=rendered.missing == "keep")
         return rendered
-
-
-def _listed(outcome: Sequence[PromptSummary] | PromptwireError | None, backend: Backend) -> list[PromptSummary]:
-    if outcome is None:
-        raise BackendUnavailableError(f"{backend.name} prompts: no answer in time", retryable=True)
-    if isinstance(outcome, PromptwireError):
-        raise outcome.again()
-    return list(outcome)
 
 
 def _rebuild(options: dict[str, Any]) -> Resolver:

@@ -228,3 +228,18 @@ def test_where_the_folder_is(root: Path, write: Write, monkeypatch: pytest.Monke
     for twin in (backend, copy.deepcopy(backend), pickle.loads(pickle.dumps(backend))):  # noqa: S301
         assert Resolver(twin).get_prompt("p").text == "Hi"
         assert twin.identity == backend.identity
+
+
+def test_a_broken_file_does_not_hide_the_others(
+    resolver: Resolver, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    write("a.yaml", "text: x\nversion: 1")
+    write("b.yaml", "text: '{% if %}'")
+    write("c.yaml", "text: [")
+    assert [(summary.id, summary.versions) for summary in resolver.list_prompts()] == [
+        ("a", (1,)),
+        ("b", ()),
+        ("c", ()),
+    ]
+    assert "files prompt 'b', line 1" in caplog.text
+    assert "files prompt 'c', file c.yaml" in caplog.text

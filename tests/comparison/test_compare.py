@@ -51,7 +51,7 @@ async def test_a_second_run_costs_only_what_changed(
     await run(*SUBJECTS, CASES, resolver=prompts)
     again = await run(*SUBJECTS, [*CASES, {"question": "Where?"}], resolver=prompts)
     assert sorted(questions()[4:]) == ["At length: Where?", "Briefly: Where?"]
-    assert [cell.cached for _, cell in sorted(again.cells.items())] == [True] * 4 + [False] * 2
+    assert [cell.cached for _, cell in again.cells.items()] == [True] * 4 + [False] * 2
     await run("ask@1", CASES, resolver=prompts, temperature=0)
     assert len(questions()) == 8
 
@@ -87,7 +87,7 @@ async def test_only_so_many_run_at_once(run: Compare, prompts: Resolver, monkeyp
 async def test_a_failing_cell_keeps_the_others(run: Compare, prompts: Resolver, openai: FakeOpenAI) -> None:
     openai.fail(400, times=1)
     made = await run("ask@1", [*CASES, {}], resolver=prompts, concurrency=1)
-    kinds = [type(cell.error) for _, cell in sorted(made.cells.items())]
+    kinds = [type(cell.error) for _, cell in made.cells.items()]
     assert kinds == [GatewayError, type(None), MissingVariablesError]
     total = made.totals()[0]
     assert (total.answered, total.failed) == (1, 2)
@@ -108,7 +108,7 @@ async def test_answers_are_scored(
     first = "How" if scorer == "regex" else " [gpt-4o-mini] Briefly: Why?\n"
     cases = [{**CASES[0], "expected": first}, {**CASES[1], "expected": r"Briefly: \w+"}]
     made = await run("ask@1", cases, resolver=prompts, scorer=scorer)
-    assert [cell.score for _, cell in sorted(made.cells.items())] == scores
+    assert [cell.score for _, cell in made.cells.items()] == scores
     assert made.totals()[0].score == sum(scores) / 2
 
 

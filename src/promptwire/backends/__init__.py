@@ -4,6 +4,7 @@ import importlib
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol
@@ -12,6 +13,9 @@ from promptwire.backends.http import Http
 from promptwire.errors import ConfigurationError, PromptwireError
 from promptwire.params import nearest
 from promptwire.prompts import Prompt, PromptRef
+
+LATEST = "latest"
+"""The label of a prompt's newest version, wherever prompts can be put in."""
 
 ENTRY_POINTS = "promptwire.backends"
 
@@ -32,6 +36,17 @@ class PromptSummary:
     versions: tuple[int | str, ...] = ()
     labels: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVersion:
+    """One version in a prompt's history, without its text; what a backend doesn't record is ``None``."""
+
+    version: int | str | None
+    labels: tuple[str, ...] = ()
+    author: str | None = None
+    created_at: datetime | None = None
+    message: str | None = None
 
 
 class Backend(Protocol):
@@ -62,6 +77,30 @@ class Backend(Protocol):
 
     def list(self, http: Http) -> Sequence[PromptSummary]:
         """All prompts, ordered by id."""
+        ...
+
+
+class HistoryBackend(Backend, Protocol):
+    """A backend that can tell a prompt's history."""
+
+    def history(self, prompt_id: str, limit: int | None, http: Http) -> Sequence[PromptVersion]:
+        """The newest ``limit`` versions, or all, the newest first; ``PromptNotFoundError`` without any."""
+        ...
+
+
+class WritableBackend(Backend, Protocol):
+    """A backend that takes new versions; its label ``latest`` is the newest one, and is never moved by hand."""
+
+    def adapt(self, prompt: Prompt) -> Prompt:
+        """The prompt as the backend would hold it; ``ConfigurationError`` for what would be lost."""
+        ...
+
+    def create(self, prompt: Prompt, labels: Sequence[str], message: str | None, http: Http) -> int | str:
+        """Store an adapted prompt as a new version, move the labels to it, and answer its number."""
+        ...
+
+    def move_labels(self, ref: PromptRef, labels: Sequence[str], http: Http) -> None:
+        """Move labels to the version that ``ref`` names, which keeps those it has."""
         ...
 
 
@@ -108,6 +147,24 @@ def check_backend(backend: Any) -> Backend:
         raise ConfigurationError(f"{type(backend).__name__} is no backend: it lacks {', '.join(lacking)}")
     checked: Backend = backend
     return checked
+
+
+def writable_backend(backend: Any) -> WritableBackend:
+    """The backend, if prompts can be put into it."""
+    if all(hasattr(backend, method) for method in ("adapt", "create", "move_labels")):
+        writable: WritableBackend = backend
+        return writable
+    raise ConfigurationError(
+        f"{backend.name}: prompts can't be put into this backend; langfuse, files and memory take them"
+    )
+
+
+def history_backend(backend: Any) -> HistoryBackend:
+    """The backend, if it can tell a prompt's history."""
+    if hasattr(backend, "history"):
+        told: HistoryBackend = backend
+        return told
+    raise ConfigurationError(f"{backend.name}: this backend can't tell a prompt's history; list_prompts() has versions")
 
 
 def default_backend_name() -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from promptwire import log
-from promptwire.backends import Backend, PromptSummary, check_backend, open_backend
+from promptwire.backends import Backend, PromptSummary, PromptVersion, check_backend, history_backend, open_backend
 from promptwire.backends.http import Http
 from promptwire.cache import NEVER, where
 from promptwire.errors import (
@@ -91,6 +91,17 @@ class Chain:
             raise _nobody(http.where, errors)
         return [merged[prompt_id] for prompt_id in sorted(merged)]
 
+    def history(self, prompt_id: str, limit: int | None, http: Http) -> Sequence[PromptVersion]:
+        """That of the first member that has the prompt and keeps one."""
+        errors: list[PromptwireError] = []
+        for place, member in enumerate(self.members):
+            part = self._part(place, where(member.name, PromptRef(prompt_id)), http)
+            told = self._ask(place, part, partial(_told, member, prompt_id, limit))
+            if not isinstance(told, PromptwireError):
+                return told
+            errors.append(told)
+        raise _nobody(http.where, errors)
+
     def _part(self, place: int, where: str, http: Http) -> Http:
         """A member's even part of the time that remains.
 
@@ -128,6 +139,10 @@ def _own(member: Backend, ref: PromptRef) -> PromptRef:
 
 def _listed(member: Backend, http: Http) -> tuple[PromptSummary, ...]:
     return tuple(member.list(http))
+
+
+def _told(member: Backend, prompt_id: str, limit: int | None, http: Http) -> tuple[PromptVersion, ...]:
+    return tuple(history_backend(member).history(prompt_id, limit, http))
 
 
 def _stamped(member: Backend, ref: PromptRef) -> Hashable:

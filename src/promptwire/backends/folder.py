@@ -1,6 +1,9 @@
 """A folder that prompts are read from: no path leads out of it, no file is larger than it should be."""
 
+import os
+import threading
 from collections.abc import Hashable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,29 @@ class Folder:
         if len(text) > MAX_BYTES:
             raise PromptConfigError(f"{where}: its file {path.name} is larger than {MAX_BYTES // 1_000_000} MB")
         return text
+
+    def write(self, path: Path, text: str) -> None:
+        """Put a file in place whole, or not at all; a link in its place is replaced, not followed."""
+        self._check_place(path)
+        draft = path.with_name(f".promptwire-{os.getpid()}-{threading.get_ident()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(text, encoding="utf-8", newline="\n")
+            draft.replace(path)
+        except (OSError, ValueError) as error:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            reason = getattr(error, "strerror", None) or "its name can't be a file's"
+            raise ConfigurationError(f"{self._kind}: {path.name} can't be written: {reason}") from error
+
+    def remove(self, path: Path) -> None:
+        """Remove a file."""
+        self._check_place(path)
+        path.unlink(missing_ok=True)
+
+    def _check_place(self, path: Path) -> None:
+        if not self._holds(path.parent):
+            raise ConfigurationError(f"{self._kind}: {path.name} would lie outside the prompts folder")
 
     def walk(self, *suffixes: str) -> Iterator[tuple[str, Path]]:
         """Every file with one of these suffixes: its path below the root without suffix, and its path."""

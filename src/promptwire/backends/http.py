@@ -58,6 +58,19 @@ class Http:
         sent = {"content-type": "application/json", **(headers or {})}
         return self._decode(self._send(Request("POST", url, sent, json.dumps(body).encode())))
 
+    def write_json(self, method: str, url: str, body: object, *, headers: Mapping[str, str]) -> Any:
+        """Send ``body`` as JSON to an endpoint that writes; errors as ``get_json``.
+
+        What the server may have carried out is not repeated: such an error is not ``retryable``.
+        """
+        sent = {"content-type": "application/json", **headers}
+        try:
+            return self._decode(self._send(Request(method, url, sent, json.dumps(body).encode())), 200, 201)
+        except BackendUnavailableError as error:
+            cause = error.__cause__
+            error.retryable = error.status_code == 429 or (isinstance(cause, TransportError) and not cause.sent)
+            raise
+
     def _conditional(self, url: str, headers: Mapping[str, str]) -> Response:
         known = self._known.get(url)
         response = self._send(Request("GET", url, {**headers, "if-none-match": known} if known else headers))
@@ -77,15 +90,15 @@ class Http:
                 f"{self.where}: {error}. Check that the server is up and its host is right.", retryable=True
             ) from error
 
-    def _decode(self, response: Response) -> Any:
-        if response.status != 200:
+    def _decode(self, response: Response, *good: int) -> Any:
+        if response.status not in (good or (200,)):
             raise_for_status(response, self.where)
         try:
             return json.loads(response.body)
         except (ValueError, RecursionError) as error:
             raise BackendError(
-                f"{self.where}: the server answered 200, but its body is not JSON. Is the host right?",
-                status_code=200,
+                f"{self.where}: the server answered {response.status}, but its body is not JSON. Is the host right?",
+                status_code=response.status,
             ) from error
 
 

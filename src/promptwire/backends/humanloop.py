@@ -5,13 +5,14 @@ import os
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
-from promptwire.backends import PromptSummary
+from promptwire.backends import PromptSummary, PromptVersion
 from promptwire.backends.http import Http, is_base_url
-from promptwire.backends.humanloop_prompt import environments, is_record, parse_prompt, texts
+from promptwire.backends.humanloop_prompt import environments, is_record, parse_prompt, parse_version, texts
 from promptwire.errors import BackendAuthError, BackendError, ConfigurationError, PromptNotFoundError
 from promptwire.prompts import Prompt, PromptRef
 
@@ -67,6 +68,11 @@ class HumanloopBackend:
         prompt: Prompt = self._source.fetch(ref, http)
         return prompt
 
+    def history(self, prompt_id: str, limit: int | None, http: Http) -> Sequence[PromptVersion]:
+        """By date; a ``.prompt`` file has no history."""
+        told = sorted(self._source.versions(prompt_id, http), key=_date, reverse=True)
+        return told[:limit]
+
     def list(self, http: Http) -> Sequence[PromptSummary]:
         """All prompts by path, with their versions and environments."""
         return sorted(self._source.summaries(http), key=lambda summary: summary.id)
@@ -106,6 +112,11 @@ class _Server:
                     tuple(dict.fromkeys(name for version in versions for name in environments(version))),
                     texts(record.get("tags")),
                 )
+
+    def versions(self, prompt_id: str, http: Http) -> Iterator[PromptVersion]:
+        with self._reached(http) as reached:
+            found = (self._by_id if prompt_id.startswith("pr_") else self._by_path)(PromptRef(prompt_id), reached)
+            yield from map(parse_version, self._versions(_checked(found, http.where), reached))
 
     def _by_id(self, ref: PromptRef, http: Http) -> Any:
         query = {"version_id": ref.version, "environment": ref.label}
@@ -156,6 +167,10 @@ class _Server:
             error.args = (f"{str(error).rstrip('.')}. {_CLOSED}",)
             error.retryable &= error.status_code is not None
             raise
+
+
+def _date(version: PromptVersion) -> datetime:
+    return version.created_at or datetime.min.replace(tzinfo=UTC)
 
 
 def _checked(body: object, where: str) -> dict[str, Any]:

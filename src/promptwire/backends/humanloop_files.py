@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from promptwire import log
-from promptwire.backends import PromptSummary
+from promptwire.backends import PromptSummary, PromptVersion
 from promptwire.backends.folder import Folder, is_file, state
 from promptwire.backends.http import Http
 from promptwire.backends.humanloop_dotprompt import read_dotprompt
-from promptwire.backends.humanloop_prompt import is_record, parse_prompt, texts
+from promptwire.backends.humanloop_prompt import is_record, parse_prompt, parse_version, texts
 from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError
 from promptwire.prompts import Prompt, PromptRef
 
@@ -72,6 +72,17 @@ class HumanloopFolder:
                 yield PromptSummary(exported.path, versions, tuple(dict.fromkeys(texts(names))), exported.tags)
         for name, _ in self._folder.walk(".prompt"):
             yield PromptSummary(name)
+
+    def versions(self, prompt_id: str, http: Http) -> Iterator[PromptVersion]:
+        """The versions of an export."""
+        exported = self._find(prompt_id)
+        if exported is None:
+            self._pulled(PromptRef(prompt_id), http.where)
+            raise ConfigurationError(f"{http.where}: a .prompt file has no history; an export has")
+        deployments = self._deployments(exported, http.where)
+        for path in _versions(exported.directory):
+            names = [row.get("environment_name") for row in deployments if row["version_id"] == path.name]
+            yield parse_version(self._version(path, http.where), texts(names) if deployments else None)
 
     def _find(self, prompt_id: str) -> Exported | None:
         found = self._exports().get(prompt_id, [])

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from promptwire.backends import PromptVersion
+from promptwire.backends.times import read_time
 from promptwire.errors import PromptConfigError
 from promptwire.prompts import Prompt
 
@@ -43,6 +45,22 @@ def parse_prompt(body: dict[str, Any], prompt_id: str, where: str) -> Prompt:
         tags=texts(body.get("tags")),
         config=_config(body, where),
         dialect=_dialect(body.get("template_language"), where),
+    )
+
+
+def parse_version(body: Mapping[str, Any], labels: tuple[str, ...] | None = None) -> PromptVersion:
+    """A record's line in the prompt's history; ``labels`` stand for its own environments."""
+    author = body.get("created_by")
+    if isinstance(author, dict):
+        author = author.get("full_name") or author.get("email_address")
+    said = (body.get(key) for key in ("version_description", "commit_message", "version_name"))
+    version = body.get("version_id")
+    return PromptVersion(
+        version if isinstance(version, str) else None,
+        environments(body) if labels is None else labels,
+        author if isinstance(author, str) else None,
+        read_time(body.get("created_at")),
+        next((text for text in said if isinstance(text, str) and text), None),
     )
 
 

@@ -1,4 +1,4 @@
-"""Langfuse: its public API, read only. Composed prompts arrive resolved by the server."""
+"""Langfuse: its public API. Composed prompts arrive resolved by the server."""
 
 import base64
 import hashlib
@@ -7,9 +7,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from promptwire.backends import PromptSummary
+from promptwire.backends import PromptSummary, PromptVersion
 from promptwire.backends.http import Http, is_base_url
-from promptwire.errors import BackendError, ConfigurationError, PromptConfigError
+from promptwire.backends.langfuse_writing import creation, parse_version, storable, write_json
+from promptwire.errors import BackendError, ConfigurationError, PromptConfigError, PromptNotFoundError
 from promptwire.messages import parse_messages
 from promptwire.prompts import Prompt, PromptRef
 
@@ -56,12 +57,43 @@ class LangfuseBackend:
         body = http.get_json(f"{self._prompts}/{quote(ref.id, safe='')}", headers=self._headers, query=query)
         return parse_prompt(body, ref, http.where)
 
+    def history(self, prompt_id: str, limit: int | None, http: Http) -> Sequence[PromptVersion]:
+        """One request a version: the API lists their numbers only."""
+        found = self._summaries(http, prompt_id)
+        if not found:
+            raise PromptNotFoundError(f"{http.where} does not exist there; check the id and the project")
+        return [self._version(prompt_id, version, http) for version in sorted(found[0].versions, key=int)[::-1][:limit]]
+
+    def _version(self, prompt_id: str, version: object, http: Http) -> PromptVersion:
+        url = f"{self._prompts}/{quote(prompt_id, safe='')}"
+        return parse_version(
+            http.get_json(url, headers=self._headers, query={"version": version, "resolve": "false"}), http.where
+        )
+
+    def adapt(self, prompt: Prompt) -> Prompt:
+        """Mustache, and of each message role and text."""
+        return storable(prompt)
+
+    def create(self, prompt: Prompt, labels: Sequence[str], message: str | None, http: Http) -> int:
+        """POST it; tags that it doesn't have stay the prompt's."""
+        body = write_json(self._prompts, "POST", creation(prompt, labels, message), self._headers, http)
+        return parse_prompt(body, PromptRef(prompt.id), http.where).version  # type: ignore[return-value]
+
+    def move_labels(self, ref: PromptRef, labels: Sequence[str], http: Http) -> None:
+        """PATCH the version; the API takes no label away but to give it to another."""
+        url = f"{self._prompts}/{quote(ref.id, safe='')}/versions/{ref.version}"
+        write_json(url, "PATCH", {"newLabels": [*labels]}, self._headers, http)
+
     def list(self, http: Http) -> Sequence[PromptSummary]:
         """All prompts of the project."""
+        return self._summaries(http)
+
+    def _summaries(self, http: Http, name: str | None = None) -> Sequence[PromptSummary]:
         found: list[PromptSummary] = []
         page = pages = 1
         while page <= pages:
-            body = http.get_json(self._prompts, headers=self._headers, query={"page": page, "limit": PAGE})
+            query = {"name": name, "page": page, "limit": PAGE}
+            body = http.get_json(self._prompts, headers=self._headers, query=query)
             try:
                 found += [_summary(row) for row in body["data"]]
                 pages = int(body["meta"]["totalPages"])

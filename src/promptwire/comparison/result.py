@@ -45,7 +45,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Displayed):
-    """Cells by the number of their case and of their column; those that an interruption left out are missing."""
+    """Cells by the numbers of case and column, in order; those that an interruption left out are missing."""
 
     columns: tuple[Column, ...]
     cases: tuple[Mapping[str, Any], ...]
@@ -61,7 +61,7 @@ class Comparison(Displayed):
         return [self._totals(at, column) for at, column in enumerate(self.columns)]
 
     def _totals(self, at: int, column: Column) -> Totals:
-        cells = [cell for (_, place), cell in sorted(self.cells.items()) if place == at]
+        cells = [cell for (_, place), cell in self.cells.items() if place == at]
         good = [cell for cell in cells if cell.error is None]
         sums = {name: _sum(getattr(cell, name) for cell in good) for name in ("latency", "cost")}
         tokens = [_sum(getattr(cell, name) for cell in good) for name in ("prompt_tokens", "completion_tokens")]
@@ -79,7 +79,7 @@ class Comparison(Displayed):
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """A flat row for each cell: its case's variables, its column, and what came of it."""
-        for (row, at), cell in sorted(self.cells.items()):
+        for (row, at), cell in self.cells.items():
             column = self.columns[at]
             yield {
                 "case": row + 1, **self.cases[row], "column": column.name, "prompt": str(column.prompt.id),

@@ -43,7 +43,7 @@ class Runner:
 
     def result(self) -> Comparison:
         """What is done so far."""
-        return Comparison(tuple(self._columns), tuple(self._cases), dict(self._cells))
+        return Comparison(tuple(self._columns), tuple(self._cases), dict(sorted(self._cells.items())))
 
     async def run(self) -> None:
         """Fill the cells in, so many at a time."""

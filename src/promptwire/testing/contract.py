@@ -11,14 +11,15 @@ class TestMine(BackendContract):
 import asyncio
 import copy
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from promptwire.backends import Backend
 from promptwire.errors import PromptNotFoundError, PromptwireError
 from promptwire.prompts import Prompt
+from promptwire.publishing import Pushed
 from promptwire.resolver import Resolver
 
 
@@ -117,21 +118,24 @@ class BackendContract:
     def test_unknown_ids(self) -> None:
         resolver = self.resolver()
         for prompt_id in STRANGE_IDS:
-            error = _error_of(resolver, prompt_id)
+            error = _error_of(lambda: resolver.get_prompt(prompt_id))  # noqa: B023 - called at once
             assert isinstance(error, PromptNotFoundError), prompt_id
             assert resolver.get_prompt("greeting").backend in str(error)
 
     def test_unknown_version_and_label(self) -> None:
         resolver = self.resolver()
         if self.has_versions:
-            assert isinstance(_error_of(resolver, "greeting", version=self.named(99)), PromptNotFoundError)
+            assert isinstance(
+                _error_of(lambda: resolver.get_prompt("greeting", version=self.named(99))), PromptNotFoundError
+            )
         if self.has_labels:
-            assert isinstance(_error_of(resolver, "greeting", label="nobody"), PromptNotFoundError)
+            assert isinstance(_error_of(lambda: resolver.get_prompt("greeting", label="nobody")), PromptNotFoundError)
 
     def test_hostile_ids(self) -> None:
         resolver = self.resolver()
         for prompt_id in ("..", ".", "../greeting", "team/../greeting", "", " ", "a\0b", "a\nb"):
-            assert isinstance(_error_of(resolver, prompt_id), PromptwireError), prompt_id
+            error = _error_of(lambda: resolver.get_prompt(prompt_id))  # noqa: B023 - called at once
+            assert isinstance(error, PromptwireError), prompt_id
 
     def test_list(self) -> None:
         listed = self.resolver().list_prompts()
@@ -140,6 +144,48 @@ class BackendContract:
             assert sorted(listed[0].versions, key=str) == [self.named(1), self.named(2)]
         if self.has_labels:
             assert {"production", "staging"} <= set(listed[0].labels)
+
+    def test_history(self) -> None:
+        backend = self.open()
+        if hasattr(backend, "history") and self.has_versions:
+            resolver = Resolver(backend)
+            told = resolver.history("greeting")
+            assert asyncio.run(resolver.ahistory("greeting")) == told
+            assert [version.version for version in told] == [self.named(2), self.named(1)]
+            assert resolver.history("greeting", limit=1) == told[:1]
+            assert not self.has_labels or ["production" in version.labels for version in told] == [True, False]
+            for version in told:
+                assert version.created_at is None or version.created_at.tzinfo is not None
+            assert isinstance(_error_of(lambda: resolver.history("nothing")), PromptNotFoundError)
+
+    def test_what_is_there_is_not_pushed_again(self) -> None:
+        backend = self.open()
+        if hasattr(backend, "create"):
+            resolver = Resolver(backend)
+            for version in (1, 2):
+                pushed = resolver.push(resolver.get_prompt("greeting", version=self.named(version)))
+                assert pushed == Pushed("greeting", self.named(version), created=False)
+            chat = resolver.get_prompt("team/support reply")
+            assert asyncio.run(resolver.apush(chat)).created is False
+            assert len(resolver.list_prompts()[0].versions) == 2
+
+    def test_a_push_moves_no_label_that_is_not_named(self) -> None:
+        backend = self.open()
+        if hasattr(backend, "create"):
+            resolver = Resolver(backend)
+            before = resolver.get_prompt("greeting", label="production")
+            changed = replace(before, text="{{name}}!", version=None)
+            assert resolver.push(changed, dry_run=True) == Pushed("greeting", None, created=True)
+            pushed = resolver.push(changed, message="shorter")
+            assert pushed == Pushed("greeting", self.named(3), created=True)
+            assert resolver.get_prompt("greeting", label="production").version == before.version
+            assert resolver.get_prompt("greeting", label="latest").text == "{{name}}!"
+            assert resolver.history("greeting")[0].message in {None, "shorter"}
+
+            assert resolver.push(changed, labels=["production"]).labels == ("production",)
+            assert resolver.push(changed, labels=["production"]) == Pushed("greeting", self.named(3), created=False)
+            assert resolver.get_prompt("greeting", label="production").version == self.named(3)
+            assert "production" not in resolver.get_prompt("greeting", version=self.named(2)).labels
 
     def test_many_threads(self) -> None:
         resolver = self.resolver()
@@ -170,9 +216,9 @@ class BackendContract:
         assert pickle.loads(pickle.dumps(self.resolver()))  # noqa: S301 - made a moment ago
 
 
-def _error_of(resolver: Resolver, prompt_id: str, **options: Any) -> PromptwireError | None:
+def _error_of(call: Callable[[], object]) -> PromptwireError | None:
     try:
-        resolver.get_prompt(prompt_id, **options)
+        call()
     except PromptwireError as error:
         return error
     return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from promptwire.backends.files import FilesBackend
 from promptwire.default import fresh_resolver
 from promptwire.frozen import thaw
-from promptwire.messages import Placeholder
+from promptwire.messages import stored_messages
 from promptwire.resolver import Resolver
 from promptwire.testing.langfuse import FakeLangfuse
 from promptwire.testing.openai import FakeOpenAI
@@ -21,10 +21,7 @@ def publish_file(
     prompt = Resolver(FilesBackend(Path(folder))).get_prompt(prompt_id, version=version)
     if prompt.text is not None:
         return server.publish(prompt_id, prompt.text, config=thaw(prompt.config), tags=prompt.tags)
-    messages = [
-        {"type": "placeholder", "name": item.name} if isinstance(item, Placeholder) else thaw(item)
-        for item in prompt.messages or ()
-    ]
+    messages = stored_messages(prompt.messages or ())
     return server.publish(prompt_id, messages, config=thaw(prompt.config), tags=prompt.tags)
 
 

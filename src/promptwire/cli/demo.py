@@ -1,4 +1,4 @@
-"""The command line."""
+"""``promptwire demo``."""
 
 import runpy
 import sys
@@ -7,16 +7,10 @@ from pathlib import Path
 import click
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="promptwire")
-def main() -> None:
-    """Prompts that a team manages elsewhere, by their prompt_id."""
-
-
-@main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.command("demo", context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def demo(arguments: tuple[str, ...]) -> None:
-    """Watch one prompt drive three front doors, change, and survive an outage (--help for its options)."""
+def command(arguments: tuple[str, ...]) -> None:
+    """Watch one prompt drive three front doors, change, and survive an outage."""
     script = _examples() / "demo.py"
     before, sys.argv = sys.argv, ["promptwire demo", *arguments]
     try:
@@ -32,6 +26,6 @@ def demo(arguments: tuple[str, ...]) -> None:
 
 def _examples() -> Path:
     """In a wheel the examples lie in the package, in a checkout at its root."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "examples"
     return inside if inside.is_dir() else package.parents[1] / "examples"

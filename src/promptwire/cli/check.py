@@ -1,0 +1,74 @@
+"""``promptwire check``."""
+
+from collections.abc import Iterator
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import click
+
+from promptwire.backends.files import SUFFIXES, FilesBackend
+from promptwire.backends.folder import Folder
+from promptwire.cli.exits import FINDINGS, OK
+from promptwire.cli.linting import Finding, Linter
+from promptwire.cli.options import Session, session, variables
+from promptwire.cli.output import complain, on_terminal, say, say_table
+from promptwire.errors import PromptConfigError, PromptNotFoundError, TemplateError
+
+
+@click.command("check")
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@variables
+@session
+def command(*, session: Session, paths: tuple[Path, ...], variables: dict[str, Any]) -> int:
+    """Check the prompts of a folder: templates, settings, variables, models.
+
+    PATHS are files and folders, by default ./prompts; with --backend the prompts of that backend are checked. With
+    --vars or --var, variables that a prompt asks for and they don't hold are findings, and so are those that no prompt
+    asks for.
+    """
+    linter = Linter(variables.keys() if variables else None)
+    if session.backend is not None and paths:
+        raise click.UsageError("check takes either PATHS or --backend")
+    checked = _backend(session, linter) if session.backend is not None else _files(paths, linter)
+    count, findings = 0, list[Finding]()
+    for found in checked:
+        count += 1
+        findings += found
+    for name in sorted(variables.keys() - linter.used):
+        findings.append(Finding("--vars", None, "variable", f"variable {name!r} is asked for by no prompt"))
+    if session.as_json or not on_terminal():
+        say_table(("FILE", "LINE", "RULE", "MESSAGE"), map(astuple, findings), as_json=session.as_json)
+    else:
+        for one in findings:
+            say(f"{one.file}{'' if one.line is None else f':{one.line}'}: {one.rule}: {one.message}")
+    complain(f"{count} checked, {len(findings)} finding{'' if len(findings) == 1 else 's'}")
+    return FINDINGS if findings else OK
+
+
+def _files(paths: tuple[Path, ...], linter: Linter) -> Iterator[list[Finding]]:
+    """The findings of each file."""
+    roots = paths or (FilesBackend().folder.root,)
+    for root in roots:
+        if not root.exists():
+            raise click.UsageError(f"there is no folder {root}; name one, or set PROMPTWIRE_PROMPTS_DIR")
+        folder = Folder(root if root.is_dir() else root.parent, FilesBackend.name)
+        found = sorted(path for _, path in folder.walk(*SUFFIXES)) if root.is_dir() else [root.absolute()]
+        for path in found:
+            name = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+            yield list(linter.file(folder, path, str(name)))
+
+
+def _backend(session: Session, linter: Linter) -> Iterator[list[Finding]]:
+    """The findings of the version of each prompt that is meant by default."""
+    for summary in session.resolver.list_prompts(backend=session.backend, timeout=session.timeout):
+        name = f"{session.backend}:{summary.id}"
+        try:
+            prompt = session.resolver.get_prompt(summary.id, backend=session.backend, timeout=session.timeout)
+        except PromptNotFoundError:
+            continue  # no version of it is meant by default
+        except (TemplateError, PromptConfigError) as error:
+            rule = "template" if isinstance(error, TemplateError) else "setting"
+            yield [Finding(name, None, rule, str(error).partition(": ")[2])]
+        else:
+            yield list(linter.prompt(prompt, name))

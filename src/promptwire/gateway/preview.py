@@ -1,0 +1,21 @@
+"""What ``completion()`` would send, for those who want to see it first."""
+
+from typing import Any, Unpack
+
+from promptwire.exchange import Request
+from promptwire.gateway.ask import Ask
+from promptwire.gateway.parameters import CompletionOptions
+
+_NAMED = (
+    "model", "messages", "prompt_id", "prompt_variables", "prompt_label", "prompt_version", "message_mode",
+)  # fmt: skip
+
+
+def preview(*, stream: bool = False, **options: Unpack[CompletionOptions]) -> Request:
+    """The request of ``completion()`` with these arguments, which is not sent; its errors before sending too."""
+    rest: dict[str, Any] = dict(options)
+    named = {name: rest.pop(name, None) for name in _NAMED}
+    named["message_mode"] = named["message_mode"] or "auto"
+    ask = Ask.of({**named, "stream": stream, "options": rest})
+    found = ask.resolver.find(ask.call.prompt_id, **ask.call.options()) if ask.call else None
+    return ask.plan(found).call.request
