@@ -41,6 +41,17 @@ def to_openai(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
     return sent
 
 
+def to_show(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
+    """The messages for a log, which must not fail the call that it shows."""
+    shown: list[dict[str, Any]] = []
+    for message in messages:
+        try:
+            shown += to_openai([message])
+        except ConfigurationError:
+            shown.append({"role": message.type, "content": str(message.content)})
+    return shown
+
+
 def _dicts(message: BaseMessage) -> list[dict[str, Any]]:
     try:
         if isinstance(message.content, str):

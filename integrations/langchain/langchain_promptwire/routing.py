@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from langchain_core.messages import BaseMessage, SystemMessage, convert_to_openai_messages
+from langchain_core.messages import BaseMessage, SystemMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import Field, StrictInt, field_validator
 
@@ -20,6 +20,7 @@ from langchain_promptwire.delegates import (
 )
 from langchain_promptwire.delegating import Delegating
 from langchain_promptwire.messages import plain_variables, to_langchain, turn
+from langchain_promptwire.outgoing import to_show
 from langchain_promptwire.portable import lacking, portable
 from langchain_promptwire.prompt_values import carried_by
 from langchain_promptwire.tracing import provenance, used_variables
@@ -176,7 +177,7 @@ class Router(Delegating):
             traced = {"prompt_variables": used_variables(prompt, variables)}
         schema = params.pop(SCHEMA, None)
         if self.llm is not None:
-            log.show_resolved(choice.model, lambda: convert_to_openai_messages(messages), params)
+            log.show_resolved(choice.model, lambda: to_show(messages), params)
         run = with_tools(run, params) if schema is None else with_schema(run, schema, params)
         return Route(rewrapped(self._fixed, run), messages, params if schema is None else {}, info, traced)
 

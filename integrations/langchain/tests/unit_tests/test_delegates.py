@@ -1,6 +1,7 @@
 """``llm=``: whose model runs, with which clients, and what is refused."""
 
 import copy
+import logging
 import pickle
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
@@ -8,7 +9,7 @@ from typing import Any, Self
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models import FakeListChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
 
@@ -219,3 +220,15 @@ def test_a_model_of_another_provider_than_the_llms(llm: ChatOpenAI, other: FakeO
     with pytest.raises(ConfigurationError, match="names provider 'other', but the fixed llm= is openai's"):
         chat(llm, model="langfuse/other/m").invoke([])
     assert other.count == 0
+
+
+def test_showing_a_call_never_fails_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "promptwire")
+    blocks: list[Any] = [
+        {"type": "file", "base64": "aGk=", "mime_type": "application/pdf"},
+        {"type": "image", "of": "another maker"},
+    ]
+    model = ChatPromptwire(llm=FakeListChatModel(responses=["yes"]))
+    assert model.invoke([HumanMessage(blocks[:1]), HumanMessage(blocks[1:])]).content == "yes"
+    for word in ("POST Request Sent", "file.pdf", "another maker"):
+        assert word in caplog.text
