@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from promptwire.display import Displayed
+from promptwire.prompts import Prompt
 from promptwire.rendered import RenderedPrompt
-from promptwire.search import Found
 
 if TYPE_CHECKING:
     from promptwire.display.view import View
@@ -105,7 +105,7 @@ def describe(rendered: RenderedPrompt, label: str | None) -> PromptInfo:
     return describe_found((rendered.prompt, rendered.source), label)
 
 
-def describe_found(found: Found, label: str | None) -> PromptInfo:
+def describe_found(found: tuple[Prompt, str], label: str | None) -> PromptInfo:
     """``describe`` before the prompt is rendered."""
     prompt, source = found
     return PromptInfo(prompt.id, prompt.version, label, prompt.backend, source, prompt.content_hash, prompt.passed_over)
