@@ -25,13 +25,18 @@ def _loopback_lookup(host: bytes | str | None, *args: Any, **kwargs: Any) -> obj
 
 
 def pytest_configure() -> None:
-    """Runs before any test module is imported, so that none sees the developer's environment."""
+    """Runs before any test module is imported, so that none sees the developer's environment.
+
+    But for tests against the providers themselves, which ``INTEGRATION_TESTS=1`` says are to run.
+    """
+    settings.register_profile("promptwire", deadline=None)
+    settings.load_profile("promptwire")
+    if os.environ.get("INTEGRATION_TESTS") == "1":
+        return
     for name in list(os.environ):
         if name.startswith(_SETTINGS) or name.lower().endswith(("_api_key", "_proxy")):
             del os.environ[name]
     socket.getaddrinfo = _loopback_lookup  # type: ignore[assignment]
-    settings.register_profile("promptwire", deadline=None)
-    settings.load_profile("promptwire")
 
 
 @pytest.fixture(scope="module")

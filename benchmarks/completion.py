@@ -1,12 +1,9 @@
 """``completion()`` with a cached prompt, whole and streamed, beside a raw httpx client and LiteLLM."""
 
-import time
-from collections.abc import Callable
-
 import httpx
 
 import promptwire
-from benchmarks.harness import Report, interleave, serving
+from benchmarks.harness import Report, interleave, serving, timed
 from benchmarks.peers import CALL, HEADERS, body, litellm
 
 
@@ -26,10 +23,10 @@ def measure(report: Report, url: str) -> None:
             pass
 
     subjects = {
-        "httpx": _timed(lambda: client.post(address, content=whole, headers=HEADERS).json(), calls),
-        "ours": _timed(lambda: promptwire.completion(**CALL), calls),
-        "httpx stream": _timed(read_stream, streams),
-        "our stream": _timed(our_stream, streams),
+        "httpx": timed(lambda: client.post(address, content=whole, headers=HEADERS).json(), calls),
+        "ours": timed(lambda: promptwire.completion(**CALL), calls),
+        "httpx stream": timed(read_stream, streams),
+        "our stream": timed(our_stream, streams),
     }
     with litellm(report) as peer:
         if peer:
@@ -42,16 +39,6 @@ def measure(report: Report, url: str) -> None:
         report.compare("completion() vs LiteLLM", samples["ours"], samples["litellm"])
         report.compare("100 chunks vs LiteLLM", samples["our stream"], samples["litellm stream"])
         report.compare("LiteLLM vs httpx POST", samples["litellm"], samples["httpx"])
-
-
-def _timed(call: Callable[[], object], number: int) -> Callable[[], float]:
-    def sample() -> float:
-        start = time.perf_counter()
-        for _ in range(number):
-            call()
-        return (time.perf_counter() - start) / number
-
-    return sample
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 VARIABLES = {"role": "a clerk", "company": "Example Ltd", "day": "Monday"}
 
-_FOREIGN = ("PROMPTWIRE_", "LANGFUSE_", "OPENAI_", "LITELLM_", "OTEL_")
+_FOREIGN = ("PROMPTWIRE_", "LANGFUSE_", "OPENAI_", "LITELLM_", "OTEL_", "LANGSMITH_", "LANGCHAIN_")
 _UNITS = {"s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")), "B": ((1e6, "MB"), (1e3, "kB"))}
 
 
@@ -78,6 +79,18 @@ def interleave(subjects: Mapping[str, Callable[[], T]], rounds: int) -> dict[str
                 samples[name].append(sample)
         order.append(order.pop(0))
     return samples
+
+
+def timed(call: Callable[[], object], number: int) -> Callable[[], float]:
+    """A sample of the seconds that one of so many calls takes."""
+
+    def sample() -> float:
+        start = time.perf_counter()
+        for _ in range(number):
+            call()
+        return (time.perf_counter() - start) / number
+
+    return sample
 
 
 def shown(value: float, unit: str) -> str:

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 
@@ -65,6 +66,7 @@ def run(call: dict[str, Any], answer: Callable[[object], None]) -> None:
             "sync": sync,
             "stream": stream,
             "llama_index": llama_index,
+            "langchain": lambda number: langchain(json.dumps(call), number),
             "at once": lambda number: runner.run(at_once(number)),
         }
         for line in sys.stdin:
@@ -72,6 +74,22 @@ def run(call: dict[str, Any], answer: Callable[[object], None]) -> None:
             start = time.perf_counter()
             measures[name](number)
             answer((time.perf_counter() - start) / number)
+
+
+def langchain(call: str, number: int) -> None:
+    model = _chat(call)
+    for _ in range(number):
+        model.invoke([])
+
+
+@cache
+def _chat(call: str) -> Any:
+    """LangChain's model over LiteLLM, with the prompt of a call in JSON."""
+    from langchain_litellm import ChatLiteLLM  # type: ignore[import-not-found]
+
+    given = json.loads(call)
+    prompt = {name: given[name] for name in ("prompt_id", "prompt_variables")}
+    return ChatLiteLLM(model=given["model"], model_kwargs=prompt)
 
 
 if __name__ == "__main__":

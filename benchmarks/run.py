@@ -11,7 +11,10 @@ from typing import Any
 
 from benchmarks.harness import HEADINGS, ROOT
 
-SCRIPTS = ("resolve", "completion", "acompletion", "llamaindex", "imports", "command_line", "outage", "single_flight")
+SCRIPTS = (
+    "resolve", "completion", "acompletion", "langchain", "llamaindex", "imports", "command_line", "outage",
+    "single_flight",
+)  # fmt: skip
 RESULTS = ROOT / "benchmarks" / "results.md"
 
 

@@ -64,10 +64,11 @@ class PromptCall:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The messages to send: prompt dicts and the caller's own objects, in order; and the prompt they came from."""
+    """The messages to send: prompt dicts and the caller's own objects, in order; and the prompt and values behind."""
 
     messages: list[object]
     rendered: RenderedPrompt
+    variables: Mapping[str, Any] = field(repr=False)
 
 
 KEEP_TEXT = (
@@ -116,7 +117,7 @@ def make_ready(
             prompt.where,
             advice,
         )
-    return Ready(composed.messages, rendered)
+    return Ready(composed.messages, rendered, variables)
 
 
 SELECTION = ("prompt_id", "prompt_label", "prompt_version")

@@ -20,13 +20,14 @@ def linked(info: PromptInfo | None) -> Generator[None]:
     propagate a prompt (version 5). Also right around an ``await``: other tasks see nothing of it.
     """
     with ExitStack() as stack:
-        if info is not None and _is_langfuses(info) and (propagate := _propagation()) is not None:
+        if info is not None and is_langfuses(info) and (propagate := _propagation()) is not None:
             stack.enter_context(_marked_by_nobody())
             stack.enter_context(propagate(prompt={"name": info.prompt_id, "version": info.prompt_version}))
         yield
 
 
-def _is_langfuses(info: PromptInfo) -> bool:
+def is_langfuses(info: PromptInfo) -> bool:
+    """Whether it is a prompt version that Langfuse has."""
     version = info.prompt_version
     return info.prompt_backend == "langfuse" and info.prompt_source != "fallback" and type(version) is int
 

@@ -1,6 +1,7 @@
-"""LangChain chat models whose prompt is kept where a team edits it."""
+"""LangChain chat models and prompts that are kept where a team edits them."""
 
 from langchain_promptwire.chat_models import ChatPromptwire
 from langchain_promptwire.gateway import ChatPromptwireGateway
+from langchain_promptwire.prompts import ManagedPromptTemplate
 
-__all__ = ["ChatPromptwire", "ChatPromptwireGateway"]
+__all__ = ["ChatPromptwire", "ChatPromptwireGateway", "ManagedPromptTemplate"]

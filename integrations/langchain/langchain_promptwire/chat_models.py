@@ -1,9 +1,8 @@
 """``ChatPromptwire``: a managed prompt as a chat model."""
 # ruff: noqa: A002 - `input` is the framework's name
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from functools import partial
 from typing import Any, Self, cast
 
 from langchain_core.callbacks import CallbackManagerForLLMRun, Callbacks
@@ -16,7 +15,10 @@ from langchain_core.runnables.config import ensure_config, merge_configs
 
 from langchain_promptwire.calls import ChatInput
 from langchain_promptwire.routing import SCHEMA, Route, Router
+from langchain_promptwire.runs import as_run, config_of, to_result, unheard
 from langchain_promptwire.tools import Tool
+from langchain_promptwire.tracing import alink_start, link_events, link_start
+from promptwire.tracing import linked
 
 
 class ChatPromptwire(Router):
@@ -51,8 +53,36 @@ class ChatPromptwire(Router):
             chat.invoke({"name": "Grace", "messages": "What can you do?"})
             chat.with_prompt("goodbye", name="Ada").invoke([])
 
+    Stream:
+        .. code-block:: python
+
+            for chunk in chat.stream("What can you do?"):
+                print(chunk.text, end="")
+
+    Async:
+        ``ainvoke``, ``astream``, ``abatch`` and ``astream_events``; neither the prompt nor the answer blocks the loop.
+
+    Tool calling:
+        .. code-block:: python
+
+            chat.bind_tools([get_weather]).invoke("Is it raining?").tool_calls
+
+    Structured output:
+        .. code-block:: python
+
+            chat.with_structured_output(Joke).invoke("Tell me a joke")
+
+    Token usage:
+        ``answer.usage_metadata``; of a stream, in its last chunks.
+
+    Response metadata:
+        ``answer.response_metadata`` has ``prompt_id``, ``prompt_version``, ``prompt_label``, ``prompt_backend`` and
+        ``prompt_source`` beside the delegate's own, and so has the metadata of the delegate's run. With
+        ``trace_variables=True`` that run also has the variables that the prompt uses, as ``prompt_variables``.
+
     The prompt's arguments may be given per call and to ``bind`` as well, as may any parameter of the model; a
-    ``model`` given there comes before the prompt's. Each call is one chain run, and in it the delegate's LLM run.
+    ``model`` given there comes before the prompt's. Each call is one chain run, if a callback hears of it, and in it
+    the delegate's LLM run.
     Raises ``PromptwireError``.
     """
 
@@ -133,19 +163,23 @@ class ChatPromptwire(Router):
     def invoke(
         self, input: ChatInput, config: RunnableConfig | None = None, *, stop: list[str] | None = None, **kwargs: Any
     ) -> AIMessage:
-        run: Any = partial(self._run, given={**kwargs, "stop": stop})
-        return self._call_with_config(run, cast("Any", input), self._configured(config))
+        given, config = {**kwargs, "stop": stop}, self._configured(config)
+        if (quiet := unheard(config)) is not None:
+            return cast("AIMessage", self._run(input, quiet, given=given))
+        return self._call_with_config(as_run(self._run, given=given), cast("Any", input), config)
 
     async def ainvoke(
         self, input: ChatInput, config: RunnableConfig | None = None, *, stop: list[str] | None = None, **kwargs: Any
     ) -> AIMessage:
-        run: Any = partial(self._arun, given={**kwargs, "stop": stop})
-        return await self._acall_with_config(run, cast("Any", input), self._configured(config))
+        given, config = {**kwargs, "stop": stop}, self._configured(config)
+        if (quiet := unheard(config)) is not None:
+            return cast("AIMessage", await self._arun(input, quiet, given=given))
+        return await self._acall_with_config(as_run(self._arun, given=given), cast("Any", input), config)
 
     def stream(
         self, input: ChatInput, config: RunnableConfig | None = None, *, stop: list[str] | None = None, **kwargs: Any
     ) -> Iterator[AIMessageChunk]:
-        run: Any = partial(self._run_stream, given={**kwargs, "stop": stop})
+        run = as_run(self._run_stream, given={**kwargs, "stop": stop})
         chunks = self._transform_stream_with_config(iter([cast("Any", input)]), run, self._configured(config))
         yield from cast("Iterator[AIMessageChunk]", chunks)
 
@@ -155,7 +189,7 @@ class ChatPromptwire(Router):
         async def inputs() -> AsyncIterator[Any]:
             yield input
 
-        run: Any = partial(self._arun_stream, given={**kwargs, "stop": stop})
+        run = as_run(self._arun_stream, given={**kwargs, "stop": stop})
         chunks = self._atransform_stream_with_config(inputs(), run, self._configured(config))
         async with aclosing(cast("Any", chunks)) as arriving:
             async for chunk in arriving:
@@ -167,7 +201,8 @@ class ChatPromptwire(Router):
             return super().stream_events(cast("Any", input), config, **kwargs)
         config = ensure_config(config)
         route = self._route(input, kwargs, config)
-        return route.run.stream_events(route.messages, route.config(config), **route.params)
+        events: Any = route.run.stream_events(route.messages, route.config(config), **route.params)
+        return link_events(route.info, events)
 
     def astream_events(self, input: ChatInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """As ``stream_events``."""
@@ -182,8 +217,8 @@ class ChatPromptwire(Router):
         callbacks: Callbacks = None,
         **kwargs: Any,
     ) -> LLMResult:
-        config, rest = _config_of(callbacks, kwargs)
-        return _result(self.batch(cast("list[Any]", messages), config, stop=stop, **rest))
+        config, rest = config_of(callbacks, kwargs)
+        return to_result(self.batch(cast("list[Any]", messages), config, stop=stop, **rest))
 
     async def agenerate(
         self,
@@ -192,8 +227,8 @@ class ChatPromptwire(Router):
         callbacks: Callbacks = None,
         **kwargs: Any,
     ) -> LLMResult:
-        config, rest = _config_of(callbacks, kwargs)
-        return _result(await self.abatch(cast("list[Any]", messages), config, stop=stop, **rest))
+        config, rest = config_of(callbacks, kwargs)
+        return to_result(await self.abatch(cast("list[Any]", messages), config, stop=stop, **rest))
 
     def _generate(
         self,
@@ -225,48 +260,31 @@ class ChatPromptwire(Router):
 
     def _run(self, input: ChatInput, config: RunnableConfig, *, given: Mapping[str, Any]) -> Any:
         route = self._route(input, given, config)
-        return route.stamped(route.run.invoke(route.messages, route.config(config), **route.params))
+        with linked(route.info):
+            return route.stamped(route.run.invoke(route.messages, route.config(config), **route.params))
 
     async def _arun(self, input: ChatInput, config: RunnableConfig, *, given: Mapping[str, Any]) -> Any:
         route = await self._aroute(input, given, config)
-        return route.stamped(await route.run.ainvoke(route.messages, route.config(config), **route.params))
+        with linked(route.info):
+            return route.stamped(await route.run.ainvoke(route.messages, route.config(config), **route.params))
 
     def _run_stream(
         self, inputs: Iterator[ChatInput], config: RunnableConfig, *, given: Mapping[str, Any]
     ) -> Iterator[Any]:
         route = self._route(next(inputs), given, config)
-        stamp: Callable[[Any], Any] = route.stamped
-        for chunk in route.run.stream(route.messages, route.config(config), **route.params):
-            yield stamp(chunk)
-            stamp = _as_it_is
+        chunks = route.run.stream(route.messages, route.config(config), **route.params)
+        yield from link_start(route.info, chunks, route.stamped)
 
     async def _arun_stream(
         self, inputs: AsyncIterator[ChatInput], config: RunnableConfig, *, given: Mapping[str, Any]
     ) -> AsyncIterator[Any]:
         route = await self._aroute(await anext(inputs), given, config)
-        stamp: Callable[[Any], Any] = route.stamped
         chunks = route.run.astream(route.messages, route.config(config), **route.params)
-        async with aclosing(cast("Any", chunks)) as arriving:
+        async with aclosing(alink_start(route.info, chunks, route.stamped)) as arriving:
             async for chunk in arriving:
-                yield stamp(chunk)
-                stamp = _as_it_is
+                yield chunk
 
     async def _astream_v3(self, input: ChatInput, config: RunnableConfig, given: Mapping[str, Any]) -> Any:
         route = await self._aroute(input, given, config)
         events: Any = route.run.astream_events(route.messages, route.config(config), **route.params)
-        return await cast("Awaitable[Any]", events)
-
-
-def _as_it_is(chunk: Any) -> Any:
-    return chunk
-
-
-def _config_of(callbacks: Callbacks, kwargs: Mapping[str, Any]) -> tuple[RunnableConfig, dict[str, Any]]:
-    names = ("tags", "metadata", "run_name", "run_id")
-    config = {name: kwargs[name] for name in names if kwargs.get(name) is not None}
-    rest = {name: value for name, value in kwargs.items() if name not in names}
-    return cast("RunnableConfig", {"callbacks": callbacks, **config}), rest
-
-
-def _result(answers: list[Any]) -> LLMResult:
-    return LLMResult(generations=[[ChatGeneration(message=answer)] for answer in answers])
+        return link_events(route.info, await cast("Awaitable[Any]", events))

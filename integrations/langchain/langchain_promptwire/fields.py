@@ -1,16 +1,18 @@
-"""What both chat models are constructed with, checked."""
+"""What both chat models are constructed with, and how arguments of any class here are checked."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
-from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
 
 from promptwire.errors import ConfigurationError
 from promptwire.params import merge_params, nearest
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _CHARACTERS_PER_TOKEN = 4
 
@@ -35,13 +37,7 @@ class ModelFields(BaseChatModel):
     @model_validator(mode="wrap")
     @classmethod
     def _checked(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Errors are ours: pydantic's derive from ``ValueError`` and show the values."""
-        try:
-            return handler(_arguments(cls, data) if isinstance(data, dict) else data)
-        except ValidationError as error:
-            found = error.errors()
-            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
-            raise ConfigurationError(f"{cls.__name__}: {wrong}") from None
+        return checked(cls, handler, _arguments(cls, data) if isinstance(data, dict) else data)
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
@@ -69,8 +65,23 @@ def _arguments(cls: type[BaseChatModel], data: Mapping[str, Any]) -> dict[str, A
     if isinstance(extra, Mapping):
         lifted = {name: value for name, value in extra.items() if name in cls.model_fields and name != "model_kwargs"}
         given = {**lifted, **data, "model_kwargs": {name: extra[name] for name in extra if name not in lifted}}
+    refuse_unknown(cls, given, "; model_kwargs= takes parameters")
+    return given
+
+
+def refuse_unknown(cls: type[BaseModel], given: Mapping[str, Any], advice: str = "") -> None:
+    """Raises ``ConfigurationError`` with the nearest name: pydantic would take no notice of it."""
     for name in given:
         if name not in cls.model_fields:
             hint = nearest(name, tuple(cls.model_fields))
-            raise ConfigurationError(f"{cls.__name__} has no argument {name!r}{hint}; model_kwargs= takes parameters")
-    return given
+            raise ConfigurationError(f"{cls.__name__} has no argument {name!r}{hint}{advice}")
+
+
+def checked(cls: type[BaseModel], handler: ModelWrapValidatorHandler[Model], data: Any) -> Model:
+    """What the handler makes of it. Errors are ours: pydantic's derive from ``ValueError`` and show the values."""
+    try:
+        return handler(data)
+    except ValidationError as error:
+        found = error.errors()
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
+        raise ConfigurationError(f"{cls.__name__}: {wrong}") from None

@@ -22,11 +22,24 @@ from promptwire.params import merge_params
 
 
 class ChatPromptwireGateway(ModelFields):
-    """A chat model on OpenAI's, Azure's or Anthropic's wire; ``model`` is ``[provider/]model``.
+    """A chat model on OpenAI's, Azure's or Anthropic's wire: what ``ChatPromptwire`` runs by default.
 
-    What ``ChatPromptwire`` runs by default.
+    Setup:
+        ``pip install langchain-promptwire``, and the provider's key in the environment (``OPENAI_API_KEY``).
 
-    Keys and addresses come from ``api_key`` and ``base_url``, or from the provider's environment variables.
+    Key init args:
+        model: ``[provider/]model``.
+        temperature, max_tokens, stop, model_kwargs: parameters of each call.
+        api_key, base_url: by default from the provider's environment variables.
+        timeout, max_retries: seconds of a call, and how often it is tried again before its first byte.
+
+    Instantiate:
+        .. code-block:: python
+
+            model = ChatPromptwireGateway(model="anthropic/claude-haiku-4-5", max_tokens=500)
+
+    ``invoke``, ``stream``, their asynchronous forms, ``bind_tools`` and ``with_structured_output`` are as in any chat
+    model; ``usage_metadata`` and ``response_metadata`` have the provider's counts and names.
     Raises ``GatewayError`` with the provider's answer.
     """
 

@@ -20,12 +20,19 @@ from langchain_core.messages import (
 from langchain_promptwire.outgoing import ORIGINAL, TOOL_BLOCKS, to_openai
 from promptwire.compose import Turn
 
+# Roles of messages that are a text and nothing else: most messages, and these are quickly made.
+_TEXTS: dict[str, type[HumanMessage | SystemMessage | AIMessage]] = {
+    "system": SystemMessage, "user": HumanMessage, "assistant": AIMessage,
+}  # fmt: skip
+
 
 def to_langchain(message: Mapping[str, Any], *, exact: bool = True) -> BaseMessage:
     """A message dict as LangChain's class; roles that it has none for become a ``ChatMessage``.
 
     Not ``exact`` is for a dict that holds parts in LangChain's form, which OpenAI's wire would refuse.
     """
+    if len(message) == 2 and isinstance(text := message.get("content"), str) and message["role"] in _TEXTS:
+        return _TEXTS[message["role"]](content=text)
     try:
         made = _made(message)
     except (ValueError, TypeError, LookupError, AttributeError):

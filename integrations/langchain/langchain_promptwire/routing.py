@@ -21,6 +21,8 @@ from langchain_promptwire.delegating import Delegating
 from langchain_promptwire.messages import plain_variables, to_langchain, turn
 from langchain_promptwire.outgoing import to_show
 from langchain_promptwire.portable import lacking, portable
+from langchain_promptwire.prompt_values import carried_by
+from langchain_promptwire.tracing import provenance, used_variables
 from promptwire import log
 from promptwire.calls import RENDERING, PromptCall, Ready, make_ready, refuse_without_id
 from promptwire.default import default_resolver
@@ -44,15 +46,21 @@ class Route:
     run: Runnable[Any, Any]
     messages: list[BaseMessage]
     params: dict[str, Any]
-    provenance: dict[str, Any]
+    info: PromptInfo | None
+    traced: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the run and the answer tell of the prompt."""
+        return provenance(self.info) if self.info else {}
 
     def config(self, config: RunnableConfig) -> RunnableConfig:
         """The delegate's config: its run tells which prompt it ran."""
-        return {**config, "metadata": {**(config.get("metadata") or {}), **self.provenance}}
+        return {**config, "metadata": {**(config.get("metadata") or {}), **self.provenance, **self.traced}}
 
     def stamped(self, answer: Any) -> Any:
         """The answer with the prompt it came from; a copy, since LangChain's cache may hold the original."""
-        if isinstance(answer, BaseMessage) and self.provenance:
+        if isinstance(answer, BaseMessage) and self.info:
             return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **self.provenance}})
         if isinstance(answer, dict) and isinstance(answer.get("raw"), BaseMessage):
             return type(answer)({**answer, "raw": self.stamped(answer["raw"])})
@@ -71,6 +79,7 @@ class Ask:
     given: Mapping[str, Any] = field(repr=False)
     ignore_model: bool = False
     ignore_params: bool = False
+    carried: tuple[Prompt, PromptInfo] | None = None
 
 
 class Router(Delegating):
@@ -91,6 +100,7 @@ class Router(Delegating):
     ignore_prompt_model: bool = False
     ignore_prompt_params: bool = False
     configurable_keys: tuple[str, ...] = ()
+    trace_variables: bool = False
     # A field, so that it survives those who make a model of another's fields, as configurable_fields does.
     bound_arguments: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
 
@@ -122,6 +132,7 @@ class Router(Delegating):
             given=call.params,
             ignore_model=controls["ignore_prompt_model"] or ("model" in above and caller.model is not None),
             ignore_params=controls["ignore_prompt_params"],
+            carried=carried_by(given_input),
         )
 
     def _bound(self, config: RunnableConfig | None) -> Layer:
@@ -155,17 +166,20 @@ class Router(Delegating):
 
     def _decide(self, ask: Ask, found: Found | None) -> Route:
         """Model, messages and parameters; pure. Raises ``PromptwireError``."""
-        prompt = found[0] if found else None
+        prompt = found[0] if found else ask.carried[0] if ask.carried else None
         caller = self._host(ask.caller, None if ask.ignore_model else prompt)
         choice = choose_model(caller, prompt, ignore_prompt_model=ask.ignore_model, allowed_models=self.allowed_models)
         params = self._params(ask, prompt, choice)
         run = with_metadata(self._delegate(caller, prompt, choice, params), params)
-        messages, provenance = _composed(ask, found)
+        messages, info, variables = _composed(ask, found)
+        traced: dict[str, Any] = {}
+        if self.trace_variables and prompt and variables:
+            traced = {"prompt_variables": used_variables(prompt, variables)}
         schema = params.pop(SCHEMA, None)
         if self.llm is not None:
             log.show_resolved(choice.model, lambda: to_show(messages), params)
         run = with_tools(run, params) if schema is None else with_schema(run, schema, params)
-        return Route(rewrapped(self._fixed, run), messages, params if schema is None else {}, provenance)
+        return Route(rewrapped(self._fixed, run), messages, params if schema is None else {}, info, traced)
 
     def _params(self, ask: Ask, prompt: Prompt | None, choice: Choice) -> dict[str, Any]:
         """The model's parameters, from the delegate's own to the call's (DESIGN 4.2)."""
@@ -185,19 +199,18 @@ class Router(Delegating):
         return {name: value for name, value in settings.items() if name not in names}
 
 
-def _composed(ask: Ask, found: Found | None) -> tuple[list[BaseMessage], dict[str, Any]]:
-    """What is sent, and the prompt it came from."""
-    messages, provenance = ask.messages, {}
+def _composed(ask: Ask, found: Found | None) -> tuple[list[BaseMessage], PromptInfo | None, Mapping[str, Any]]:
+    """What is sent, the prompt it came from, and its variables."""
+    messages, info = ask.messages, ask.carried[1] if ask.carried else None
+    variables: Mapping[str, Any] = {}
     if ask.call and found:
-        ready = make_ready(
-            ask.call, found, [turn(message) for message in messages], ask.resolver, level=logging.WARNING
-        )
-        messages = _sent(ready)
+        turns = [turn(message) for message in messages]
+        ready = make_ready(ask.call, found, turns, ask.resolver, level=logging.WARNING)
+        messages, info, variables = _sent(ready), describe(ready.rendered, ask.call.label), ready.variables
         _note_missing_turn(messages, found[0], ask.resolver)
-        provenance = _provenance(describe(ready.rendered, ask.call.label))
     if not messages:
         raise ConfigurationError("there is nothing to send: give messages, or a prompt_id of a prompt with messages")
-    return messages, provenance
+    return messages, info, variables
 
 
 def _note_missing_turn(messages: list[BaseMessage], prompt: Prompt, resolver: Resolver) -> None:
@@ -214,8 +227,3 @@ def _sent(ready: Ready) -> list[BaseMessage]:
     own = {id(item) for item in ready.rendered.items}
     sent = cast("list[Any]", ready.messages)
     return [one if isinstance(one, BaseMessage) else to_langchain(one, exact=id(one) in own) for one in sent]
-
-
-def _provenance(info: PromptInfo) -> dict[str, Any]:
-    names = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
-    return {name: getattr(info, name) for name in names}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from promptwire.display import Displayed
+from promptwire.prompts import Prompt
 from promptwire.rendered import RenderedPrompt
 
 if TYPE_CHECKING:
@@ -101,10 +102,13 @@ class PromptInfo:
 
 def describe(rendered: RenderedPrompt, label: str | None) -> PromptInfo:
     """What answers and traces tell of a prompt: its identity, never its variables."""
-    prompt = rendered.prompt
-    return PromptInfo(
-        prompt.id, prompt.version, label, prompt.backend, rendered.source, prompt.content_hash, prompt.passed_over
-    )
+    return describe_found((rendered.prompt, rendered.source), label)
+
+
+def describe_found(found: tuple[Prompt, str], label: str | None) -> PromptInfo:
+    """``describe`` before the prompt is rendered."""
+    prompt, source = found
+    return PromptInfo(prompt.id, prompt.version, label, prompt.backend, source, prompt.content_hash, prompt.passed_over)
 
 
 def answer(body: dict[str, Any], info: PromptInfo | None, latency: float | None = None) -> Answer:

@@ -70,11 +70,13 @@ class Recorder(BaseCallbackHandler):
         self.count: Counter[str] = Counter()
         self.llm_metadata: list[dict[str, Any]] = []
         self.llm_inputs: list[Any] = []
+        self.chain_metadata: list[dict[str, Any]] = []
         self.traced: list[str] = []
         self.tokens = 0
 
     def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
         self.count["chain_start"] += 1
+        self.chain_metadata.append(kwargs["metadata"])
         self.traced.append(repr((serialized, inputs, kwargs)))
 
     def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:

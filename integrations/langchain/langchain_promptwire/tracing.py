@@ -1,0 +1,99 @@
+"""What a run tells of its prompt, to LangSmith and others as metadata, to Langfuse as a link."""
+
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing
+from contextvars import copy_context
+from typing import Any, NamedTuple, TypeVar, cast
+
+from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
+
+from promptwire.frozen import is_json
+from promptwire.gateway.answers import PromptInfo
+from promptwire.prompts import Prompt
+from promptwire.tracing import is_langfuses, linked
+
+Chunk = TypeVar("Chunk")
+Events = TypeVar("Events")
+
+_TOLD = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
+_END: Any = object()
+
+
+def provenance(info: PromptInfo) -> dict[str, Any]:
+    """Which prompt it was: for a run's metadata and an answer's ``response_metadata``."""
+    return {name: getattr(info, name) for name in _TOLD}
+
+
+def used_variables(prompt: Prompt, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that the prompt's text shows, as JSON or as the text that is shown: a ``SecretStr`` is stars."""
+    return {name: _shown(values[name]) for name in prompt.variables if name in values}
+
+
+def _shown(value: Any) -> Any:
+    return value if is_json(value) else str(value)
+
+
+class LangfusePrompt(NamedTuple):
+    """What Langfuse's callback handler reads of a prompt in a template's metadata; a tuple, so that others print it."""
+
+    name: str
+    version: int
+    is_fallback: bool = False
+
+
+def template_metadata(info: PromptInfo) -> dict[str, Any]:
+    """For a prompt's own run; Langfuse's handler links the next model run of the same chain to it."""
+    told = provenance(info)
+    if is_langfuses(info) and "langfuse" in sys.modules:
+        told["langfuse_prompt"] = LangfusePrompt(info.prompt_id, cast("int", info.prompt_version))
+    return told
+
+
+def link_start(info: PromptInfo | None, chunks: Iterator[Chunk], stamp: Callable[[Chunk], Chunk]) -> Iterator[Chunk]:
+    """The stream, linked while its first chunk is waited for: the run starts then, and a consumer's is not ours.
+
+    That chunk is stamped; adding up chunks would add up the stamps.
+    """
+    with linked(info):
+        first = next(chunks, _END)
+    if first is not _END:
+        yield stamp(first)
+        yield from chunks
+
+
+async def alink_start(
+    info: PromptInfo | None, chunks: AsyncIterator[Chunk], stamp: Callable[[Chunk], Chunk]
+) -> AsyncGenerator[Chunk]:
+    """``link_start`` for ``async for``."""
+    async with aclosing(cast("Any", chunks)) as arriving:
+        with linked(info):
+            first = await anext(arriving, _END)
+        if first is not _END:
+            yield stamp(first)
+            async for chunk in arriving:
+                yield chunk
+
+
+def link_events(info: PromptInfo | None, events: Events) -> Events:
+    """v3's events, whose run begins when they are first read: its beginning linked, in a context of its own.
+
+    There it leaves nothing behind: what a callback handler puts into the context comes out after the stream's end.
+    """
+    start: Any = getattr(events, "_ensure_started", None)
+    if info is None or start is None:
+        return events
+
+    def linked_start() -> None:
+        with linked(info):
+            start()
+
+    async def alinked_start() -> None:
+        with linked(info):
+            await start()
+
+    if isinstance(events, ChatModelStream):
+        events.set_start(lambda: copy_context().run(linked_start))
+    elif isinstance(events, AsyncChatModelStream):
+        events.set_start(alinked_start)
+    return events
