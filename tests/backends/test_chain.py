@@ -178,7 +178,7 @@ def test_a_failure_of_all_holds_no_other_prompt_back(langfuse: FakeLangfuse) -> 
 
 def test_the_last_may_hang_without_holding_other_prompts_back(humanloop: FakeHumanloop) -> None:
     humanloop.hang()
-    resolver = Resolver(Chain([MemoryBackend({"there": "from memory"}), "humanloop"]), timeout=0.6)
+    resolver = Resolver(Chain([MemoryBackend({"there": "from memory"}), "humanloop"]), timeout=1.5)
     with pytest.raises(BackendUnavailableError, match="humanloop prompt 'nowhere': timed out"):
         resolver.get_prompt("nowhere")
     assert resolver.get_prompt("there").text == "from memory"
