@@ -103,7 +103,7 @@ class Runner:
         return Cell(text, known, None, known.latency, read, made, self._cost(known, column, read, made), score, cached)
 
     def _cost(self, known: Answer, column: Column, read: int | None, made: int | None) -> float | None:
-        names = (column.model, column.prompt.model, known.get("model"))
+        names = (column.model or column.prompt.model, known.get("model"))
         price = next((price for name in names if name and (price := self._prices.get(name))), None)
         if price is None or read is None or made is None:
             return None
@@ -125,7 +125,8 @@ def _progress(total: int, *, shown: bool | None) -> Generator[Any]:
         yield lambda: None
         return
     console = Console(stderr=True)
-    if not (console.is_terminal or console.is_jupyter if shown is None else shown):
+    watched = console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal)
+    if not (watched if shown is None else shown):
         yield lambda: None
         return
     with Progress(console=console, transient=True) as bar:
