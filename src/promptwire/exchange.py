@@ -33,3 +33,7 @@ class TransportError(Exception):
 
 class TooLargeError(TransportError):
     """The answer's body is over the limit."""
+
+
+class TimedOutError(TransportError):
+    """The server was reached, but didn't answer in time."""

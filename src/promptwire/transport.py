@@ -107,15 +107,19 @@ async def open_astream(request: Request, timeout: float) -> AsyncGenerator[Strea
 def _build(client: Any, request: Request, timeout: float) -> "httpx.Request":
     import httpx
 
-    for name, value in request.headers.items():
-        if not _HEADER.fullmatch(f"{name}:{value}"):
-            # httpx's own refusals quote the value, which may be a key.
-            raise ConfigurationError(f"header {name!r} can't be sent: its value is no plain ASCII text; check the keys")
+    check_headers(request.headers)
     limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
     built: httpx.Request = client.build_request(
         request.method, _url(request.url), headers=request.headers, content=request.body, timeout=limits
     )
     return built
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raises ``ConfigurationError`` for a header that can't be sent: HTTP libraries would quote it, and a key with it."""
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(f"{name}:{value}"):
+            raise ConfigurationError(f"header {name!r} can't be sent: its value is no plain ASCII text; check the keys")
 
 
 @contextmanager
@@ -185,7 +189,7 @@ def _new_sync_client() -> "httpx.Client":
     limits = httpx.Limits(
         max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE
     )
-    verify = _tls()
+    verify = tls()
 
     def transport(proxy: str | None = None) -> httpx.HTTPTransport:
         made = httpx.HTTPTransport(verify=verify, limits=limits, proxy=proxy)
@@ -226,7 +230,8 @@ def _url(text: str) -> "httpx.URL":
 
 
 @cache
-def _tls() -> Any:
+def tls() -> Any:
+    """The TLS settings of every connection."""
     import httpx
 
     return httpx.create_ssl_context()
@@ -275,10 +280,10 @@ def _new_async_client(sessions: list[Any]) -> "httpx.AsyncClient":
 
     def transport(proxy: str | None = None) -> AiohttpTransport:
         def session() -> aiohttp.ClientSession:
-            connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE, ssl=_tls())
+            connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE, ssl=tls())
             sessions.append(made := aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()))
             return made
 
-        return AiohttpTransport(verify=_tls(), proxy=httpx.Proxy(proxy) if proxy else None, client=session)
+        return AiohttpTransport(verify=tls(), proxy=httpx.Proxy(proxy) if proxy else None, client=session)
 
     return _dressed(httpx.AsyncClient(transport=transport(), mounts=mounts(transport), trust_env=False))

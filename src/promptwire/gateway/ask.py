@@ -13,7 +13,7 @@ from promptwire.gateway.answers import PromptInfo, describe
 from promptwire.gateway.driver import ModelCall, model_call
 from promptwire.gateway.fitting import settings_for
 from promptwire.gateway.parameters import OPENAI_PARAMS, CompletionOptions
-from promptwire.gateway.providers import CallerModel, choose, parse_model
+from promptwire.gateway.providers import CallerModel, Target, choose, parse_model
 from promptwire.params import merge_params, nearest
 from promptwire.resolver import Resolver
 from promptwire.search import Found
@@ -43,8 +43,9 @@ class Ask:
     turns: list[Turn]
     call: PromptCall | None
     params: dict[str, Any]
-    controls: dict[str, Any] = field(repr=False)
+    controls: Mapping[str, Any] = field(repr=False)
     stream: bool = False
+    defaults: Mapping[str, object] = field(default_factory=dict)  # below what the prompt sets
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Ask":
@@ -63,23 +64,25 @@ class Ask:
         return cls(
             resolver=resolver,
             caller=caller,
-            turns=_turns(given["messages"]),
+            turns=read_turns(given["messages"]),
             call=_prompt_call(given, resolver, caller, controls, backend_options),
             params=options,
             controls=controls,
             stream=bool(given["stream"]),
         )
 
-    def plan(self, found: Found | None) -> Plan:
-        """Decide model, key, messages and parameters; pure."""
-        prompt = found[0] if found else None
-        get = self.controls.get
-        target = choose(
+    def target(self, found: Found | None) -> Target:
+        """Decide model, address and key; pure."""
+        return choose(
             self.caller,
-            prompt,
-            ignore_prompt_model=bool(get("ignore_prompt_model")),
-            allowed_models=get("allowed_models"),
+            found[0] if found else None,
+            ignore_prompt_model=bool(self.controls.get("ignore_prompt_model")),
+            allowed_models=self.controls.get("allowed_models"),
         )
+
+    def plan(self, found: Found | None, target: Target) -> Plan:
+        """Decide messages and parameters; pure."""
+        get = self.controls.get
         messages: Sequence[object] = [turn.item for turn in self.turns]
         info = None
         settings: Mapping[str, object] = {}
@@ -95,7 +98,7 @@ class Ask:
         extra = get("extra_body") or {}
         if not isinstance(extra, Mapping):
             raise ConfigurationError(f"extra_body is a mapping, not {type(extra).__name__}")
-        params = {**merge_params(settings, self.params), **extra}
+        params = {**merge_params(self.defaults, settings, self.params), **extra}
         call = model_call(
             target,
             messages,
@@ -157,7 +160,8 @@ def _check_names(params: Mapping[str, Any]) -> None:
             )
 
 
-def _turns(messages: object) -> list[Turn]:
+def read_turns(messages: object) -> list[Turn]:
+    """OpenAI's messages as ``compose`` sees them. Raises ``ConfigurationError`` for what is none."""
     if messages is None:
         return []
     if not isinstance(messages, list | tuple):

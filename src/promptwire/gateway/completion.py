@@ -45,7 +45,7 @@ def completion(
     ask = Ask.of(locals())
     resolver, call = ask.resolver, ask.call
     found = resolver.find(call.prompt_id, **call.options()) if call else None
-    plan = ask.plan(found)
+    plan = ask.plan(found, ask.target(found))
     if not stream:
         return answer(send(plan.call), plan.info)
     stack, opened = connect(plan.call)
@@ -80,7 +80,7 @@ async def acompletion(
     ask = Ask.of(locals())
     resolver, call = ask.resolver, ask.call
     found = await resolver.afind(call.prompt_id, **call.options()) if call else None
-    plan = ask.plan(found)
+    plan = ask.plan(found, ask.target(found))
     if not stream:
         return answer(await asend(plan.call), plan.info)
     stack, opened = await aconnect(plan.call)
