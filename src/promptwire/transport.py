@@ -116,7 +116,7 @@ def _build(client: Any, request: Request, timeout: float) -> "httpx.Request":
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Raises ``ConfigurationError`` for a header that can't be sent: HTTP libraries would quote it, and a key with it."""
+    """Raises ``ConfigurationError`` for a header that can't be sent; HTTP libraries would quote it, key and all."""
     for name, value in headers.items():
         if not _HEADER.fullmatch(f"{name}:{value}"):
             raise ConfigurationError(f"header {name!r} can't be sent: its value is no plain ASCII text; check the keys")

@@ -55,7 +55,7 @@ class Ask:
         caller = parse_model(
             given["model"], backends, _secret(options.get("api_key")), base, options.get("api_version")
         )
-        backend_options = _take_backend_options(options, caller.backend)
+        backend_options = take_backend_options(options, caller.backend)
         controls = {name: options.pop(name) for name in _CONTROLS if name in options}
         _check_names(options)
         resolver = controls.get("resolver") or default_resolver()
@@ -138,8 +138,8 @@ def _prompt_call(
     )
 
 
-def _take_backend_options(options: dict[str, Any], backend: str | None) -> dict[str, Any]:
-    """The keywords that configure the backend of this call, under its constructor's names."""
+def take_backend_options(options: dict[str, Any], backend: str | None) -> dict[str, Any]:
+    """Take the keywords that configure the backend of this call out of ``options``, under its constructor's names."""
     prefixes = tuple(f"{name}_" for name in known_backends())
     mine: Mapping[str, str] = backend_class(backend).options if backend else {}
     taken: dict[str, Any] = {}

@@ -107,12 +107,19 @@ def send(call: ModelCall) -> dict[str, Any]:
         return _decode(call, answer.read())
 
 
-async def asend(call: ModelCall) -> dict[str, Any]:
+async def asend(call: ModelCall, open_: Open = open_astream) -> dict[str, Any]:
     """``send`` on the running loop."""
-    stack, answer = await aconnect(call)
+    response = await areceive(call, open_)
+    with _Mapped(call):
+        return _decode(call, response)
+
+
+async def areceive(call: ModelCall, open_: Open = open_astream) -> Response:
+    """The provider's answer, whole and as it came."""
+    stack, answer = await aconnect(call, open_)
     async with stack:
         with _Mapped(call):
-            return _decode(call, await answer.aread())
+            return await answer.aread()
 
 
 def stream(call: ModelCall) -> Iterator[dict[str, Any]]:
@@ -195,7 +202,7 @@ class _Attempts:
     def after_break(self, error: TransportError) -> float:
         """Seconds to wait, or ``GatewayError``."""
         if error.sent or not self._left:
-            raise _broken(self._call, error) from error
+            raise broken(self._call, error) from error
         return self._next(None)
 
     def _next(self, asked: float | None) -> float:
@@ -215,7 +222,7 @@ class _Mapped:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, TransportError):
-            raise _broken(self._call, error) from error
+            raise broken(self._call, error) from error
         if isinstance(error, GatewayError):
             error.args = (f"{self._call.name}: {error}",)
             error.body = error.body and _masked(self._call, error.body)
@@ -229,7 +236,8 @@ def _decode(call: ModelCall, response: Response) -> dict[str, Any]:
     return call.wire.answer(body)
 
 
-def _broken(call: ModelCall, error: TransportError) -> GatewayError:
+def broken(call: ModelCall, error: TransportError) -> GatewayError:
+    """What callers are told of a connection that failed."""
     return GatewayError(f"{call.name}: {error}; check the base URL, or the provider's status")
 
 

@@ -1,6 +1,5 @@
 """Model calls over one aiohttp session: half the work of the core's own client, which matters to a server."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
@@ -21,9 +20,7 @@ class Upstream:
 
     def __init__(self) -> None:
         connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE, ssl=tls())
-        self._session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=_ACCEPT, auto_decompress=False
-        )
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=_ACCEPT)
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._proxies: dict[str, str | None] = {}
 
@@ -101,14 +98,14 @@ class Arriving:
 
 @contextmanager
 def _mapped() -> Generator[None]:
-    """aiohttp's errors become ours. Their texts stay out: they can name proxies with passwords."""
+    """Aiohttp's errors become ours. Their texts stay out: they can name proxies with passwords."""
     try:
         yield
     except aiohttp.InvalidURL as error:
         raise ConfigurationError("the URL to call is not a valid one; check api_base") from error
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise TransportError("could not connect", sent=False) from error
-    except (aiohttp.ServerTimeoutError, asyncio.TimeoutError) as error:
+    except (TimeoutError, aiohttp.ServerTimeoutError) as error:
         raise TimedOutError("timed out", sent=True) from error
     except (aiohttp.ClientError, OSError) as error:
         raise TransportError("the connection broke off", sent=True) from error
