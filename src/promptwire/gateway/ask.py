@@ -43,7 +43,7 @@ class Ask:
     turns: list[Turn]
     call: PromptCall | None
     params: dict[str, Any]
-    controls: Mapping[str, Any] = field(repr=False)
+    controls: dict[str, Any] = field(repr=False)
     stream: bool = False
     defaults: Mapping[str, object] = field(default_factory=dict)  # below what the prompt sets
 

@@ -1,12 +1,11 @@
 """What clients may say: a request's body, read within bounds and checked against a list."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from starlette.types import Message, Receive, Scope
+from starlette.types import Receive, Scope
 
 from promptwire.compose import MODES
 from promptwire.errors import ConfigurationError
@@ -17,7 +16,6 @@ from promptwire.proxy.entries import Entry
 from promptwire.proxy.refusals import RefusedError, bad, refusal_of, refuse
 
 MAX_BODY = 25_000_000
-READ_SECONDS = 30.0
 CLOSE = (b"connection", b"close")
 
 _SELECTION = ("prompt_id", "prompt_label", "prompt_version")
@@ -31,7 +29,7 @@ class HungUpError(Exception):
 
 
 async def read_json(scope: Scope, receive: Receive) -> dict[str, Any]:
-    """The body, a JSON object. Raises ``RefusedError``: 400, 408, 413 or 415."""
+    """The body, a JSON object. Raises ``RefusedError``: 400, 413 or 415."""
     _check_type(scope)
     try:
         body = orjson.loads(await read_bytes(scope, receive))
@@ -55,21 +53,13 @@ def _check_type(scope: Scope) -> None:
 
 
 async def read_bytes(scope: Scope, receive: Receive) -> bytes:
-    """The whole body, which arrives within 30 s, however it is dripped. Raises ``RefusedError``: 408 or 413."""
+    """The whole body, which the connection gives 30 s to arrive. Raises ``RefusedError`` (413)."""
     announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
     if announced.isdigit() and int(announced) > MAX_BODY:
         raise _too_large()
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            message = await receive()
-            if message["type"] == "http.request" and not message.get("more_body"):
-                return bytes(message["body"])
-            return await _read_on(receive, message)
-    except TimeoutError as error:
-        raise refuse(408, "the body did not arrive in time", "request_timeout", None, [CLOSE]) from error
-
-
-async def _read_on(receive: Receive, message: Message) -> bytes:
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return bytes(message["body"])
     data = bytearray()
     while message["type"] == "http.request":
         data += message["body"]

@@ -1,7 +1,7 @@
 """``/chat/completions``: a managed prompt, or none, on the model of an entry."""
 
-import asyncio
 import time
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ from promptwire.calls import refuse_without_id
 from promptwire.errors import ConfigurationError, PromptConfigError, PromptwireError
 from promptwire.gateway.answers import PromptInfo
 from promptwire.gateway.ask import Ask, Plan, read_turns
-from promptwire.gateway.driver import ModelCall
+from promptwire.gateway.driver import TIMEOUT, ModelCall
 from promptwire.gateway.providers import Target, choose_model
 from promptwire.proxy.body import HungUpError, Wanted, model_of, read_json, read_wanted
 from promptwire.proxy.entries import Entry
@@ -20,6 +20,8 @@ from promptwire.proxy.refusals import Headers, RefusedError, bad, misconfigured,
 from promptwire.proxy.relay import Reply, relay, relay_stream
 from promptwire.proxy.service import Service
 from promptwire.search import Found
+
+PROMPT_HEADERS = (b"x-prompt-id", b"x-prompt-version", b"x-prompt-label", b"x-prompt-backend", b"x-prompt-source")
 
 
 class Chat:
@@ -37,9 +39,12 @@ class Chat:
             body = await read_json(scope, receive)
             entry = self._entry(body)
             model = entry.name
-            await until_hang_up(receive, self._answer(entry, body, reply))
+            seconds = entry.controls.get("timeout", TIMEOUT)
+            await until_hang_up(receive, self._answer(entry, body, reply), seconds)
         except HungUpError:
             pass
+        except TimeoutError:
+            await reply.refuse(refuse(504, f"the answer took longer than {seconds:g} s", "upstream_timeout"))
         except RefusedError as refusal:
             await reply.refuse(refusal)
         except PromptwireError as error:
@@ -70,12 +75,7 @@ class Chat:
         if plan.info is not None:
             reply.headers = prompt_headers(plan.info)
             service.metrics.count_prompt(plan.info.prompt_source)
-        try:
-            async with asyncio.timeout(plan.call.timeout):
-                await _relay(plan.call, reply, service, wanted)
-        except TimeoutError as error:
-            words = f"{plan.call.name}: the answer took longer than {plan.call.timeout:g} s"
-            raise refuse(504, words, "upstream_timeout") from error
+        await _relay(plan.call, reply, service, wanted)
 
     def _plan(self, entry: Entry, ask: Ask, found: Found | None) -> Plan:
         """Put the call together; a model that the prompt names is looked up in the list first."""
@@ -87,6 +87,9 @@ class Chat:
             target = _target(ask, found)
             runs = entry.abroad(target.provider)
         ask.controls = {"max_retries": 0, **runs.controls, **_switches(entry)}
+        if ask.stream and ask.params.get("stream_options") is None:
+            # A client that didn't ask for usage isn't sent any: many read the first of no choices.
+            ask.controls["extra_body"] = {"stream_options": None, **(runs.controls.get("extra_body") or {})}
         ask.defaults = {**runs.params, **entry.params}
         return ask.plan(found, target)
 
@@ -99,16 +102,13 @@ def _ask(entry: Entry, wanted: Wanted, service: Service) -> Ask:
             refuse_without_id(backend, {**wanted.named, "prompt_variables": wanted.variables})
     except ConfigurationError as error:
         raise refusal_of(error, "prompt_id") from error
-    params = wanted.params
-    if wanted.stream:
-        params.setdefault("stream_options", None)  # a client that didn't ask for usage isn't sent any
     try:
         turns = read_turns(wanted.messages)
     except ConfigurationError as error:
         raise refusal_of(error, "messages") from error
     if call is None and not turns:
         raise bad("messages is a list of at least one message, unless a prompt_id is given", "messages")
-    return Ask(service.resolver, entry.caller, turns, call, params, entry.controls, wanted.stream)
+    return Ask(service.resolver, entry.caller, turns, call, wanted.params, dict(entry.controls), wanted.stream)
 
 
 async def _relay(call: ModelCall, reply: Reply, service: Service, wanted: Wanted) -> None:
@@ -143,15 +143,13 @@ def _switches(entry: Entry) -> dict[str, Any]:
 
 def prompt_headers(info: PromptInfo) -> Headers:
     """Which prompt answers, each part percent-encoded: an id may hold any character."""
-    parts = {
-        "id": info.prompt_id,
-        "version": info.prompt_version,
-        "label": info.prompt_label,
-        "backend": info.prompt_backend,
-        "source": info.prompt_source,
-    }
+    return _headers(info.prompt_id, info.prompt_version, info.prompt_label, info.prompt_backend, info.prompt_source)
+
+
+@lru_cache(maxsize=1000)
+def _headers(*values: object) -> Headers:
     return [
-        (b"x-prompt-%s" % name.encode(), quote(str(value), safe="/").encode())
-        for name, value in parts.items()
+        (name, quote(str(value), safe="/").encode())
+        for name, value in zip(PROMPT_HEADERS, values, strict=True)
         if value is not None
     ]

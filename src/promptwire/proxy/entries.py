@@ -50,14 +50,14 @@ class Entry:
 
     def prompt_call(self, named: Raw, variables: Raw, mode: str | None) -> PromptCall | None:
         """The prompt that a request means: what it names itself beats what the entry does."""
-        chosen = select(self.prompt, named)
-        if chosen["prompt_id"] is None:
+        chosen: Raw = select(self.prompt, named) if named else self.prompt
+        if chosen.get("prompt_id") is None:
             return None
         rendering = self.rendering if mode is None else {**self.rendering, "message_mode": mode}
         return PromptCall(
             prompt_id=chosen["prompt_id"],
-            label=chosen["prompt_label"],
-            version=chosen["prompt_version"],
+            label=chosen.get("prompt_label"),
+            version=chosen.get("prompt_version"),
             variables=self.prompt.get("prompt_variables") or {},
             overrides=variables,
             backend=self.backend,

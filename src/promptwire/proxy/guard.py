@@ -24,6 +24,7 @@ class Guard:
         self._app = app
         self._service = service
         self._at_once = 0
+        service.metrics.watch_in_flight(lambda: self._at_once)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request in, or refuse it."""
@@ -34,12 +35,10 @@ class Guard:
             await Reply(send).refuse(refusal)
             return
         self._at_once += 1
-        self._service.metrics.in_flight.inc()
         try:
             await self._app(scope, receive, send)
         finally:
             self._at_once -= 1
-            self._service.metrics.in_flight.dec()
 
     def _refusal(self, scope: Scope) -> RefusedError | None:
         size, host, bearer = 0, b"", b""

@@ -1,5 +1,7 @@
 """What the proxy counts, for Prometheus. No label holds what a client or a prompt's editor can choose freely."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -12,7 +14,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         registry = self._registry
-        self.in_flight = Gauge("promptwire_requests_in_flight", "Requests being served.", registry=registry)
+        self._in_flight = Gauge("promptwire_requests_in_flight", "Requests being served.", registry=registry)
         self._requests = Counter(
             "promptwire_requests", "Requests served.", ("route", "model", "status"), registry=registry
         )
@@ -26,6 +28,7 @@ class Metrics:
         self._reloads = Counter("promptwire_config_reloads", "Config files read anew.", ("outcome",), registry=registry)
         # Looking a child up by its labels takes a lock and a tuple of texts each time.
         self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._sources: dict[str, Counter] = {}
         self._histograms: dict[tuple[str, str], Histogram] = {}
 
     def count(self, route: str, model: str, status: int, seconds: float) -> None:
@@ -41,7 +44,14 @@ class Metrics:
 
     def count_prompt(self, source: str) -> None:
         """A prompt was used."""
-        self._prompts.labels(source).inc()
+        counter = self._sources.get(source)
+        if counter is None:
+            counter = self._sources[source] = self._prompts.labels(source)
+        counter.inc()
+
+    def watch_in_flight(self, count: Callable[[], int]) -> None:
+        """Ask ``count`` for the number of requests being served, whenever it is wanted."""
+        self._in_flight.set_function(count)
 
     def count_reload(self, outcome: str) -> None:
         """A config file was read: ``kept`` means that it was broken, and the one before is served."""

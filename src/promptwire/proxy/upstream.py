@@ -1,7 +1,7 @@
 """Model calls over one aiohttp session: half the work of the core's own client, which matters to a server."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -28,15 +28,14 @@ class Upstream:
         """End every connection."""
         await self._session.close()
 
-    @asynccontextmanager
-    async def open(self, request: Request, timeout: float) -> AsyncGenerator["Arriving"]:
+    def open(self, request: Request, timeout: float) -> "_Opening":
         """Send, and read the answer as it comes; ``timeout`` is for each read, connecting has 5 s at most.
 
-        Leaving it ends a call that isn't complete. Raises ``TransportError``.
+        Leaving the context ends a call that isn't complete. Entering it raises ``TransportError``.
         """
         check_headers(request.headers)
-        with _mapped():
-            answer = await self._session.post(
+        return _Opening(
+            self._session.post(
                 request.url,
                 data=request.body,
                 headers=request.headers,
@@ -44,10 +43,7 @@ class Upstream:
                 timeout=self._timeout(timeout),
                 proxy=self._proxy(request.url),
             )
-        try:
-            yield Arriving(answer)
-        finally:
-            answer.close()  # of an answer read whole, the connection is back in the pool already
+        )
 
     def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
         found = self._timeouts.get(seconds)
@@ -67,6 +63,23 @@ class Upstream:
         return self._proxies[origin]
 
 
+class _Opening:
+    """A call's connection, as long as it is needed."""
+
+    __slots__ = ("_answer", "_sent")
+
+    def __init__(self, sent: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> None:
+        self._sent = sent
+
+    async def __aenter__(self) -> "Arriving":
+        with _Mapped():
+            self._answer = await self._sent.__aenter__()
+        return Arriving(self._answer)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._answer.close()  # of an answer read whole, the connection is back in the pool already
+
+
 class Arriving:
     """An answer whose body is still to be read."""
 
@@ -79,13 +92,13 @@ class Arriving:
 
     async def achunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives."""
-        with _mapped():
+        with _Mapped():
             async for chunk in self._answer.content.iter_any():
                 yield chunk
 
     async def aread(self) -> Response:
         """The whole body, if it is no larger than 100 MB."""
-        with _mapped():
+        with _Mapped():
             if (self._answer.content_length or 0) <= MAX_ANSWER and self._answer.content_length is not None:
                 return Response(self.status, self.headers, await self._answer.read())
             body = bytearray()
@@ -96,16 +109,25 @@ class Arriving:
         return Response(self.status, self.headers, bytes(body))
 
 
-@contextmanager
-def _mapped() -> Generator[None]:
-    """Aiohttp's errors become ours. Their texts stay out: they can name proxies with passwords."""
-    try:
-        yield
-    except aiohttp.InvalidURL as error:
-        raise ConfigurationError("the URL to call is not a valid one; check api_base") from error
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        raise TransportError("could not connect", sent=False) from error
-    except (TimeoutError, aiohttp.ServerTimeoutError) as error:
-        raise TimedOutError("timed out", sent=True) from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise TransportError("the connection broke off", sent=True) from error
+class _Mapped:
+    """aiohttp's errors become ours. Their texts stay out: they can name proxies with passwords."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        match error:
+            case None:
+                pass
+            case aiohttp.InvalidURL():
+                raise ConfigurationError("the URL to call is not a valid one; check api_base") from error
+            case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
+                raise TransportError("could not connect", sent=False) from error
+            case TimeoutError():
+                raise TimedOutError("timed out", sent=True) from error
+            case aiohttp.ClientError() | OSError():
+                raise TransportError("the connection broke off", sent=True) from error
+            case _:
+                pass

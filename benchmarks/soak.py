@@ -1,0 +1,2 @@
+def asked_for(argv):
+    return None
