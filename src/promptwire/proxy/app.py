@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from promptwire.errors import PromptwireError
-from promptwire.proxy.body import HungUpError
+from promptwire.proxy.body import CLOSE, HungUpError
 from promptwire.proxy.catalog import Catalog
 from promptwire.proxy.chat import Chat
 from promptwire.proxy.guard import Guard
@@ -112,4 +112,4 @@ async def _left(_: Request, __: HungUpError) -> Response:
 
 
 async def _broken(_: Request, __: Exception) -> Response:
-    return _answer(refuse(500, "the proxy failed; its log says why", "internal_error"))
+    return _answer(refuse(500, "the proxy failed; its log says why", "internal_error", None, [CLOSE]))

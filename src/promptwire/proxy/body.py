@@ -128,13 +128,12 @@ def read_named(body: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, An
 
 def check_named(named: Mapping[str, Any]) -> None:
     """Refuse what can't name a prompt, whether or not an entry completes it."""
-    try:
-        PromptRef(named.get("prompt_id", "x"))
-        PromptRef("x", None, named.get("prompt_label"))
-        PromptRef("x", named.get("prompt_version"))
-    except ConfigurationError as error:
-        raise refusal_of(error, next(iter(named))) from error
-    if len(named) == 3:
+    for name, value in named.items():
+        try:
+            PromptRef(**{"id": named.get("prompt_id", "x"), name.removeprefix("prompt_"): value})
+        except ConfigurationError as error:
+            raise refusal_of(error, name) from error
+    if "prompt_version" in named and "prompt_label" in named:
         raise bad("give prompt_version or prompt_label, not both", "prompt_version")
 
 

@@ -7,16 +7,16 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from promptwire.errors import ConfigurationError
+from promptwire.calls import PromptCall
 from promptwire.frozen import thaw
 from promptwire.gateway.answers import describe
 from promptwire.messages import Placeholder, close_slots
 from promptwire.params import merge_variables
 from promptwire.prompts import Prompt, RenderedPrompt
 from promptwire.proxy.body import check_named, read_json, read_named
-from promptwire.proxy.chat import prompt_headers
+from promptwire.proxy.chat import find, prompt_headers
 from promptwire.proxy.entries import Entry
-from promptwire.proxy.refusals import refusal_of, refuse
+from promptwire.proxy.refusals import refuse
 from promptwire.proxy.service import Service
 
 
@@ -56,15 +56,13 @@ class Catalog:
     ) -> tuple[Prompt, Entry | None, RenderedPrompt]:
         check_named({"prompt_id": prompt_id, **named})
         entry = self._entry(model)
-        try:
-            prompt, source = await self._service.resolver.afind(
-                prompt_id,
-                backend=entry.backend if entry else None,
-                label=named.get("prompt_label"),
-                version=named.get("prompt_version"),
-            )
-        except ConfigurationError as error:
-            raise refusal_of(error, "prompt_id") from error
+        call = PromptCall(
+            prompt_id=prompt_id,
+            backend=entry.backend if entry else None,
+            label=named.get("prompt_label"),
+            version=named.get("prompt_version"),
+        )
+        prompt, source = await find(self._service.resolver, call)
         return prompt, entry, RenderedPrompt(prompt, [], source)
 
     def _entry(self, model: object) -> Entry | None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
-from promptwire.calls import refuse_without_id
+from promptwire.calls import PromptCall, refuse_without_id
 from promptwire.errors import ConfigurationError, PromptConfigError, PromptwireError
 from promptwire.gateway.answers import PromptInfo
 from promptwire.gateway.ask import Ask, Plan, read_turns
@@ -19,7 +19,17 @@ from promptwire.proxy.hang_up import until_hang_up
 from promptwire.proxy.refusals import Headers, RefusedError, bad, misconfigured, refusal_of, refuse
 from promptwire.proxy.relay import Reply, relay, relay_stream
 from promptwire.proxy.service import Service
+from promptwire.resolver import Resolver
 from promptwire.search import Found
+
+
+async def find(resolver: Resolver, call: PromptCall) -> Found:
+    """The prompt; what its backend takes for no name of one is the client's to change."""
+    try:
+        return await resolver.afind(call.prompt_id, **call.options())
+    except ConfigurationError as error:
+        raise refusal_of(error, "prompt_version" if isinstance(call.version, str) else "prompt_id") from error
+
 
 PROMPT_HEADERS = (b"x-prompt-id", b"x-prompt-version", b"x-prompt-label", b"x-prompt-backend", b"x-prompt-source")
 
@@ -70,7 +80,7 @@ class Chat:
         wanted = read_wanted(body, entry)
         ask = _ask(entry, wanted, service)
         call = ask.call
-        found = None if call is None else await service.resolver.afind(call.prompt_id, **call.options())
+        found = None if call is None else await find(service.resolver, call)
         plan = self._plan(entry, ask, found)
         if plan.info is not None:
             reply.headers = prompt_headers(plan.info)

@@ -43,7 +43,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> RefusedError | None:
         size, host, bearer = 0, b"", b""
         for name, value in scope["headers"]:
-            size += len(name) + len(value)
+            size += len(name) + len(value) + 4
             if name == b"authorization":
                 bearer = value
             elif name == b"host":
