@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-
 KEY = "sk-b7e0c4f1a2d94e58830fa6c1d2e39b47"  # LiteLLM takes no short one
 
 

@@ -1,24 +1,19 @@
 """The proxy beside LiteLLM's, and beside a bare pass-through on its own stack; with ``--soak``, under long load."""
 
 import asyncio
-import contextlib
-import http.client
 import json
-import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from benchmarks import soak
-from benchmarks.harness import ROOT, VARIABLES, Report, interleave, serving
+from benchmarks.harness import VARIABLES, Report, interleave, serving
 from benchmarks.load import KEY, Load, expect_200, post, times
 from benchmarks.peers import PYTHON, body, litellm_is_there
+from benchmarks.processes import Proxy, free_port, running
+from benchmarks.soak import Soak, take_seconds
 
 AT_ONCE = 20
 CONFIG = """\
@@ -34,80 +29,20 @@ model_list:
       model: openai/gpt-4o
       api_base: {url}
       api_key: os.environ/OPENAI_API_KEY
+  - model_name: broken
+    litellm_params:
+      model: openai/broken
+      api_base: {url}
+      api_key: os.environ/OPENAI_API_KEY
+  - model_name: silent
+    litellm_params:
+      model: openai/silent
+      api_base: {url}
+      api_key: os.environ/OPENAI_API_KEY
 general_settings:
   master_key: {key}
 """
 MANAGED = json.dumps({"model": "clerk", "messages": [], "prompt_variables": VARIABLES}).encode()
-TICKS = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-class Proxy:
-    """A proxy in a process of its own."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int, started: float) -> None:
-        self.pid = process.pid
-        self.port = port
-        self.start_up = started
-        self.memory = self.resident()
-
-    def resident(self) -> float:
-        """Bytes, of it and its children."""
-        return float(sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE for pid in self._family()))
-
-    def cpu(self) -> float:
-        """Seconds, of it and its children."""
-        spent = 0
-        for pid in self._family():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            spent += int(fields[11]) + int(fields[12])
-        return spent / TICKS
-
-    def open_sockets(self) -> int:
-        """Of this process alone."""
-        links = Path(f"/proc/{self.pid}/fd").iterdir()
-        return sum(str(link.readlink()).startswith("socket:") for link in links if link.is_symlink())
-
-    def _family(self) -> list[int]:
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [self.pid, *map(int, children)]
-
-
-@contextmanager
-def running(command: Sequence[str | Path], port: int) -> Generator[Proxy]:
-    """A proxy that answers; ``start_up`` is the seconds until it did."""
-    start = time.perf_counter()
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen([str(word) for word in command], cwd=ROOT, stdout=quiet, stderr=quiet) as process:
-        try:
-            while not _answers(port):
-                if process.poll() is not None or time.perf_counter() - start > 120:
-                    sys.exit(f"{command[0]} does not serve; run it by hand to see why")
-                time.sleep(0.01)
-            yield Proxy(process, port, time.perf_counter() - start)
-        finally:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(15)
-            process.kill()
-
-
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/health/liveliness")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def ours(config: str, port: int) -> list[str | Path]:
@@ -193,7 +128,7 @@ def _version() -> str:
 
 
 def main() -> None:
-    seconds = soak.asked_for(sys.argv)
+    seconds = take_seconds(sys.argv)
     report = Report.of_arguments("The proxy", ["promptwire", "starlette", "uvicorn", "aiohttp"])
     with serving() as server, tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(CONFIG.format(url=server.url, key=KEY))
@@ -203,7 +138,7 @@ def main() -> None:
         else:
             port = free_port()
             with running(ours(file.name, port), port) as proxy:
-                asyncio.run(soak.soak(report, proxy, seconds))
+                asyncio.run(Soak(report, proxy, seconds).run())
     report.finish()
 
 

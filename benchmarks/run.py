@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.harness import HEADINGS, ROOT
 
-SCRIPTS = ("resolve", "completion", "acompletion", "imports", "outage", "single_flight")
+SCRIPTS = ("resolve", "completion", "acompletion", "imports", "outage", "single_flight", "proxy")
 RESULTS = ROOT / "benchmarks" / "results.md"
 
 
