@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
+import uvloop
+
 from benchmarks.harness import VARIABLES, Report, interleave, serving
 from benchmarks.load import KEY, Load, expect_200, post, times
 from benchmarks.peers import PYTHON, body, litellm_is_there
@@ -103,7 +105,8 @@ def _beside_litellm(report: Report, mine: Proxy, peer: Proxy, upstream: int) -> 
 
 def _load(port: int, content: bytes, number: int, at_once: int, path: str = "/v1/chat/completions") -> Load:
     load = Load(port, times(post(content, port, path), number), expect_200)
-    load.rate = asyncio.run(load.run(at_once))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        load.rate = runner.run(load.run(at_once))
     return load
 
 

@@ -194,13 +194,14 @@ class TestTheDoor:
             serve(**given)
         assert words in str(caught.value)
 
-    @pytest.mark.parametrize("module", ["uvicorn", "starlette", "orjson", "prometheus_client"])
-    def test_a_missing_extra_is_named(self, openai: FakeOpenAI, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
-        for name in [name for name in sys.modules if name.startswith(("promptwire.proxy.", f"{module}."))]:
-            monkeypatch.delitem(sys.modules, name)
-        monkeypatch.setitem(sys.modules, module, None)
-        with pytest.raises(ConfigurationError, match=r"pip install 'promptwire\[proxy\]'"):
-            serve(model="gpt-4o")
+    @pytest.mark.parametrize("module", ["uvicorn", "starlette", "orjson", "prometheus_client", "httptools"])
+    def test_a_missing_extra_is_named(self, openai: FakeOpenAI, module: str) -> None:
+        code = f"import sys; sys.modules['{module}'] = None; from promptwire.proxy.__main__ import main; main()"
+        command = [sys.executable, "-c", code, "--model", "gpt-4o"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert f"the proxy needs {module}" in done.stderr
+        assert "pip install 'promptwire[proxy]'" in done.stderr
 
     def test_a_port_in_use(self, start: Start) -> None:
         with pytest.raises(ConfigurationError, match="can't be listened at: is it in use"):

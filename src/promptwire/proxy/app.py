@@ -12,21 +12,22 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from promptwire.errors import PromptwireError
-from promptwire.proxy.body import CLOSE, HungUpError
+from promptwire.proxy.body import HungUpError
 from promptwire.proxy.catalog import Catalog
 from promptwire.proxy.chat import Chat
 from promptwire.proxy.guard import Guard
-from promptwire.proxy.refusals import RefusedError, refusal_of, refuse
+from promptwire.proxy.refusals import RefusedError, broken, refusal_of, refuse
 from promptwire.proxy.service import Service
 from promptwire.proxy.webhook import Webhook
+
+CHAT_PATHS = ("/v1/chat/completions", "/chat/completions")
 
 
 def build_app(service: Service) -> ASGIApp:
     """The proxy as an ASGI application."""
     chat, catalog, pages = Chat(service), Catalog(service), _Pages(service)
     routes = [
-        Route("/v1/chat/completions", chat, methods=["POST"]),
-        Route("/chat/completions", chat, methods=["POST"]),
+        *(Route(path, chat, methods=["POST"]) for path in CHAT_PATHS),
         Route("/v1/models", pages.models),
         Route("/models", pages.models),
         Route("/v1/prompts/{prompt_id:path}/render", catalog.render, methods=["POST"]),
@@ -43,9 +44,9 @@ def build_app(service: Service) -> ASGIApp:
         RefusedError: _refused,
         PromptwireError: _failed,
         HungUpError: _left,
-        Exception: _broken,
+        Exception: _failed_itself,
     }
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), service)
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), service, hot=dict.fromkeys(CHAT_PATHS, chat))
 
 
 class _Pages:
@@ -111,5 +112,5 @@ async def _left(_: Request, __: HungUpError) -> Response:
     return Response(status_code=400)  # nobody reads it
 
 
-async def _broken(_: Request, __: Exception) -> Response:
-    return _answer(refuse(500, "the proxy failed; its log says why", "internal_error", None, [CLOSE]))
+async def _failed_itself(_: Request, __: Exception) -> Response:
+    return _answer(broken())

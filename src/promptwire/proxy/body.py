@@ -13,10 +13,9 @@ from promptwire.gateway.parameters import OPENAI_PARAMS
 from promptwire.params import nearest
 from promptwire.prompts import PromptRef
 from promptwire.proxy.entries import Entry
-from promptwire.proxy.refusals import RefusedError, bad, refusal_of, refuse
+from promptwire.proxy.refusals import CLOSE, RefusedError, bad, refusal_of, refuse
 
 MAX_BODY = 25_000_000
-CLOSE = (b"connection", b"close")
 
 _SELECTION = ("prompt_id", "prompt_label", "prompt_version")
 _OURS = frozenset({"model", "messages", "stream", "prompt_variables", "message_mode", *_SELECTION})

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
+from promptwire import log
 from promptwire.calls import PromptCall, refuse_without_id
 from promptwire.errors import ConfigurationError, PromptConfigError, PromptwireError
 from promptwire.gateway.answers import PromptInfo
@@ -15,8 +16,7 @@ from promptwire.gateway.driver import TIMEOUT, ModelCall
 from promptwire.gateway.providers import Target, choose_model
 from promptwire.proxy.body import HungUpError, Wanted, model_of, read_json, read_wanted
 from promptwire.proxy.entries import Entry
-from promptwire.proxy.hang_up import until_hang_up
-from promptwire.proxy.refusals import Headers, RefusedError, bad, misconfigured, refusal_of, refuse
+from promptwire.proxy.refusals import Headers, RefusedError, bad, broken, misconfigured, refusal_of, refuse
 from promptwire.proxy.relay import Reply, relay, relay_stream
 from promptwire.proxy.service import Service
 from promptwire.resolver import Resolver
@@ -31,6 +31,7 @@ async def find(resolver: Resolver, call: PromptCall) -> Found:
         raise refusal_of(error, "prompt_version" if isinstance(call.version, str) else "prompt_id") from error
 
 
+MAX_TARGETS = 1000
 PROMPT_HEADERS = (b"x-prompt-id", b"x-prompt-version", b"x-prompt-label", b"x-prompt-backend", b"x-prompt-source")
 
 
@@ -50,7 +51,7 @@ class Chat:
             entry = self._entry(body)
             model = entry.name
             seconds = entry.controls.get("timeout", TIMEOUT)
-            await until_hang_up(receive, self._answer(entry, body, reply), seconds)
+            await self._service.watcher.until_hang_up(receive, self._answer(entry, body, reply), seconds)
         except HungUpError:
             pass
         except TimeoutError:
@@ -59,9 +60,9 @@ class Chat:
             await reply.refuse(refusal)
         except PromptwireError as error:
             await reply.refuse(refusal_of(error))
-        except Exception:
-            reply.status = reply.status or 500  # as the application answers
-            raise
+        except Exception:  # noqa: BLE001 - nobody above it answers in OpenAI's shape
+            log.logger.exception("a request failed")
+            await reply.refuse(broken())
         finally:
             self._service.metrics.count("chat", model, reply.status or 499, time.perf_counter() - started)
 
@@ -94,7 +95,7 @@ class Chat:
             listed = self._service.config.table.for_prompt(found[0])
             runs, target = (entry, None) if listed is None else (_allowed(listed, entry), listed.target)
         if target is None:
-            target = _target(ask, found)
+            target = _target(entry, ask, found)
             runs = entry.abroad(target.provider)
         ask.controls = {"max_retries": 0, **runs.controls, **_switches(entry)}
         if ask.stream and ask.params.get("stream_options") is None:
@@ -130,12 +131,19 @@ async def _relay(call: ModelCall, reply: Reply, service: Service, wanted: Wanted
     await relay_stream(call, reply, service.upstream.open, usage=usage)
 
 
-def _target(ask: Ask, found: Found | None) -> Target:
+def _target(entry: Entry, ask: Ask, found: Found | None) -> Target:
     """The model by the rules of every other front door; what is lacking is the operator's to add."""
+    named = (found[0].provider, found[0].model) if found else (None, None)
+    target = entry.targets.get(named)
+    if target is not None:
+        return target
     try:
-        return ask.target(found)
+        target = ask.target(found)
     except ConfigurationError as error:
         raise misconfigured(error) from error
+    if len(entry.targets) < MAX_TARGETS:
+        entry.targets[named] = target
+    return target
 
 
 def _allowed(listed: Entry, entry: Entry) -> Entry:

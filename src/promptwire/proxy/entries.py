@@ -35,7 +35,11 @@ MODEL_KEYS = ("api_key", "api_base", "api_version")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A deployment under the name that clients ask for; ``target`` is ``None`` where only a prompt can name a model."""
+    """A deployment under the name that clients ask for.
+
+    ``target`` is ``None`` where only a prompt can name a model; ``targets`` are those of prompts that did, by provider
+    and model.
+    """
 
     name: str
     caller: CallerModel
@@ -46,6 +50,7 @@ class Entry:
     controls: Raw = field(default_factory=dict, repr=False)
     allowed: frozenset[str] = frozenset()
     target: Target | None = None
+    targets: dict[tuple[str | None, str | None], Target] = field(default_factory=dict, repr=False, compare=False)
     webhook_secret: str | None = field(default=None, repr=False)
 
     def prompt_call(self, named: Raw, variables: Raw, mode: str | None) -> PromptCall | None:

@@ -1,6 +1,7 @@
 """The door, as plain ASGI around the routes: who may come in, and how many at once."""
 
 import hmac
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -18,10 +19,15 @@ LOOPBACK = frozenset({b"localhost", b"127.0.0.1", b"[::1]", b"0.0.0.0"})
 
 
 class Guard:
-    """Refuses what may not come in, in OpenAI's shape, before a route sees it."""
+    """Refuses what may not come in, in OpenAI's shape, before a route sees it.
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    ``hot`` are endpoints by path that answer for themselves, errors and all: what an application does around each
+    request costs as much as they do.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service, hot: Mapping[str, ASGIApp]) -> None:
         self._app = app
+        self._hot = hot
         self._service = service
         self._at_once = 0
         service.metrics.watch_in_flight(lambda: self._at_once)
@@ -34,9 +40,10 @@ class Guard:
         if refusal := self._refusal(scope):
             await Reply(send).refuse(refusal)
             return
+        app = self._hot.get(scope["path"]) if scope["method"] == "POST" else None
         self._at_once += 1
         try:
-            await self._app(scope, receive, send)
+            await (app or self._app)(scope, receive, send)
         finally:
             self._at_once -= 1
 

@@ -11,41 +11,61 @@ from promptwire.proxy.body import HungUpError
 LOOK_SECONDS = 0.2
 
 
-async def until_hang_up(receive: Receive, work: Coroutine[Any, Any, None], seconds: float) -> None:
-    """Do the work, unless its client leaves (``HungUpError``) or it takes longer than ``seconds`` (``TimeoutError``).
+class Watcher:
+    """Looks after the requests under way, every 0.2 s.
 
-    The body must have been read whole: then the next message can only be that the client has left. Nobody listens for
-    it in the first 0.2 s, for most calls are over by then and a task costs more than a timer.
+    Most are over before it looks once, and cost next to nothing: a timer or a listening task for each would not.
     """
-    watch = _Watch(receive, seconds)
-    try:
-        await work
-    except asyncio.CancelledError:
-        if watch.verdict is None or watch.task.uncancel() > 0:
-            raise
-        raise watch.verdict from None
-    finally:
-        watch.end()
+
+    def __init__(self) -> None:
+        self._watched: set[_Watch] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def until_hang_up(self, receive: Receive, work: Coroutine[Any, Any, None], seconds: float) -> None:
+        """Do the work, unless its client leaves (``HungUpError``) or ``seconds`` have passed (``TimeoutError``).
+
+        The body must have been read whole: then the next message can only be that the client has left.
+        """
+        loop = asyncio.get_running_loop()
+        watch = _Watch(loop, receive, loop.time() + seconds)
+        self._watched.add(watch)
+        if self._timer is None:
+            self._timer = loop.call_later(LOOK_SECONDS, self._look, loop)
+        try:
+            await work
+        except asyncio.CancelledError:
+            if watch.verdict is None or watch.task.uncancel() > 0:
+                raise
+            raise watch.verdict from None
+        finally:
+            self._watched.discard(watch)
+            watch.end()
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        for watch in self._watched:
+            watch.look(loop.time())
+        self._timer = loop.call_later(LOOK_SECONDS, self._look, loop) if self._watched else None
 
 
 class _Watch:
-    __slots__ = ("_limit", "_listener", "_look", "_receive", "task", "verdict")
+    __slots__ = ("_deadline", "_listener", "_receive", "task", "verdict")
 
-    def __init__(self, receive: Receive, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop, receive: Receive, deadline: float) -> None:
         task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 - a request is served by a task
         self.task: asyncio.Task[Any] = task
         self.verdict: Exception | None = None
         self._receive = receive
+        self._deadline = deadline
         self._listener: asyncio.Task[None] | None = None
-        self._look = loop.call_later(LOOK_SECONDS, self._listen)
-        self._limit = loop.call_later(seconds, self._cancel, TimeoutError())
 
-    def _listen(self) -> None:
-        self._listener = asyncio.create_task(self._wait())
+    def look(self, now: float) -> None:
+        if now >= self._deadline:
+            self._cancel(TimeoutError())
+        elif self._listener is None:
+            self._listener = asyncio.create_task(self._listen())
 
-    async def _wait(self) -> None:
+    async def _listen(self) -> None:
         await self._receive()
         self._cancel(HungUpError())
 
@@ -55,7 +75,5 @@ class _Watch:
             self.task.cancel()
 
     def end(self) -> None:
-        self._look.cancel()
-        self._limit.cancel()
         if self._listener is not None:
             self._listener.cancel()

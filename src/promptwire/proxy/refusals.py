@@ -21,6 +21,7 @@ from promptwire.exchange import TimedOutError
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
+CLOSE = (b"connection", b"close")
 JSON = (b"content-type", b"application/json")
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES: tuple[tuple[type[PromptwireError], int, str], ...] = (
@@ -85,6 +86,11 @@ def refusal_of(error: PromptwireError, param: str | None = None) -> RefusedError
 def misconfigured(error: ConfigurationError) -> RefusedError:
     """What only the proxy's operator can change."""
     return refuse(500, str(error), "proxy_misconfigured")
+
+
+def broken() -> RefusedError:
+    """A failure of the proxy's own."""
+    return refuse(500, "the proxy failed; its log says why", "internal_error", None, [CLOSE])
 
 
 def _of_upstream(error: GatewayError) -> RefusedError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from promptwire import log
 from promptwire.errors import ConfigurationError
 from promptwire.proxy.config import Config, read_config
+from promptwire.proxy.hang_up import Watcher
 from promptwire.proxy.metrics import Metrics
 from promptwire.proxy.upstream import Upstream
 from promptwire.resolver import Resolver
@@ -20,6 +21,7 @@ class Service:
     path: str | os.PathLike[str] | None = None
     resolver: Resolver = field(default_factory=Resolver)
     metrics: Metrics = field(default_factory=Metrics)
+    watcher: Watcher = field(default_factory=Watcher)
     draining: bool = False
     _upstream: Upstream | None = None
     _seen: tuple[int, int, int] | None = None
