@@ -1,8 +1,11 @@
 """The pages that state what the code holds."""
 
+import json
+from importlib.resources import files
 from pathlib import Path
 
 from promptwire.gateway.hosts import PROVIDERS, Provider
+from promptwire.proxy.entries import CONTROL_KEYS, MODEL_KEYS, PROMPT_KEYS, RENDERING_KEYS
 
 PAGE = Path(__file__).parents[1] / "docs" / "providers.md"
 HEAD = "| provider | base URL | key | base URL's variable | lacks |\n|---|---|---|---|---|\n"
@@ -17,3 +20,11 @@ def row(provider: Provider) -> str:
 def test_the_providers_page_holds_the_table() -> None:
     table = HEAD + "\n".join(row(provider) for provider in PROVIDERS.values())
     assert table in PAGE.read_text(), f"docs/providers.md needs this table:\n{table}"
+
+
+def test_the_proxys_page_names_every_route_and_key() -> None:
+    page = (PAGE.parent / "proxy.md").read_text()
+    routes = json.loads((files("promptwire.proxy") / "openapi.json").read_text())["paths"]
+    said = [f"`{method.upper()} {path.replace('prompt_id', 'id')}`" for path in routes for method in routes[path]]
+    keys = (*CONTROL_KEYS, *MODEL_KEYS, *PROMPT_KEYS, *RENDERING_KEYS, "allowed_models", "allowed_openai_params")
+    assert [text for text in (*said, *(f"`{key}`" for key in keys)) if text not in page] == []

@@ -88,7 +88,7 @@ def test_the_message_mode_is_the_requests_or_the_entrys(
     start: Start, openai: FakeOpenAI, mode: str, count: int
 ) -> None:
     proxy = start(entry("clerk", "langfuse/gpt-4o"), entry("fixed", "langfuse/gpt-4o", message_mode=mode))
-    call = {"messages": IGNORED, "prompt_id": "greeting", "prompt_variables": {"name": "Ann"}}
+    call: dict[str, Any] = {"messages": IGNORED, "prompt_id": "greeting", "prompt_variables": {"name": "Ann"}}
     for answer in (proxy.chat(**call, message_mode=mode), proxy.chat("fixed", **call)):
         assert answer.status_code == 200
         assert len(sent(openai)["messages"]) == count
@@ -253,7 +253,7 @@ def test_a_slow_prompt_stalls_nobody_else(proxy: Running, langfuse: FakeLangfuse
 
 
 def test_an_outage_of_the_prompt_service(proxy: Running, langfuse: FakeLangfuse) -> None:
-    call = {"prompt_id": "greeting", "prompt_variables": {"name": "x"}}
+    call: dict[str, Any] = {"prompt_id": "greeting", "prompt_variables": {"name": "x"}}
     assert proxy.chat(**call).headers["x-prompt-source"] == "fresh"
     langfuse.stop()
     proxy.service.resolver.invalidate()

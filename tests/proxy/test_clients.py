@@ -13,7 +13,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 from llama_index.core.llms import ChatMessage
-from llama_index.llms.openai_like import OpenAILike
+from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]
 from pydantic import BaseModel
 
 from promptwire.testing import FakeLangfuse, FakeOpenAI

@@ -51,7 +51,7 @@ def proxy() -> Iterator[Running]:
             yield running
 
 
-def _aimed(case: Case, number: int) -> None:
+def _aimed(case: "Case[Any]", number: int) -> None:
     """Half of the requests name a model and a prompt that are there, or few would get past the look-up."""
     names = ("plain", "claude", "clerk", "fixed")
     if isinstance(case.body, dict) and number % 2:
@@ -68,7 +68,7 @@ def _aimed(case: Case, number: int) -> None:
     max_examples=60, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
-def test_no_bad_input_is_a_failure_of_the_server(case: Case, proxy: Running) -> None:
+def test_no_bad_input_is_a_failure_of_the_server(case: "Case[Any]", proxy: Running) -> None:
     _aimed(case, len(str(case.body)))
     case.call_and_validate(base_url=proxy.url, checks=CHECKS, timeout=20)
     assert proxy.http.get("/health/readiness").status_code == 200

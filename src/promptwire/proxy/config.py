@@ -39,8 +39,8 @@ class Config:
     @property
     def summary(self) -> str:
         """One line for people."""
-        names = self.table.names
-        return f"{len(names)} model{'s' * (len(names) != 1)} ({', '.join(names)}), {len(self.notes)} notes"
+        names, notes = self.table.names, len(self.notes)
+        return f"{len(names)} model{'s' * (len(names) != 1)} ({', '.join(names)}), {notes} note{'s' * (notes != 1)}"
 
 
 def read_config(path: str | os.PathLike[str]) -> Config:
