@@ -149,8 +149,8 @@ HEAD = "model_list:\n- model_name: m\n  litellm_params:\n    model: gpt-4o\n"
         ("a: b: c", "config.yaml, line 1: not YAML: mapping values are not allowed here"),
         ("a: [", "config.yaml, line 1: not YAML"),
         ("a: \x00", "config.yaml: not YAML: a character that it can't hold"),
-        ("[" * 5000 + "]" * 5000, "config.yaml: not usable: nested too deeply"),
-        ("a: 2001-99-99", "config.yaml: not usable: nested too deeply, or a value that is impossible"),
+        ("[" * 5000 + "]" * 5000, "config.yaml, line 1: nested too deeply"),
+        ("a: 2001-99-99", "config.yaml: not usable: it holds an impossible date or number"),
     ],
 )
 def test_an_error_names_file_line_and_key(text: str, message: str) -> None:

@@ -18,6 +18,7 @@ from promptwire.proxy.chat import find, prompt_headers
 from promptwire.proxy.entries import Entry
 from promptwire.proxy.refusals import refuse
 from promptwire.proxy.service import Service
+from promptwire.search import Found
 
 
 class Catalog:
@@ -30,8 +31,8 @@ class Catalog:
         """``GET``: the prompt, its templates unfilled; ``label`` and ``version`` are in the query."""
         query = request.query_params
         named = {f"prompt_{name}": query[name] for name in ("label", "version") if query.get(name)}
-        found, _, rendered = await self._find(request.path_params["prompt_id"], named, query.get("model"))
-        return _answer(rendered, named, shown(found))
+        (prompt, source), _ = await self._find(request.path_params["prompt_id"], named, query.get("model"))
+        return _answer(RenderedPrompt(prompt, [], source), named, shown(prompt))
 
     async def render(self, request: Request) -> Response:
         """``POST``: the messages that ``prompt_variables`` make of it, and what it sets for the model call."""
@@ -40,20 +41,16 @@ class Catalog:
         for name in body:
             if name not in {"model", "prompt_label", "prompt_version", "prompt_variables"}:
                 raise refuse(400, f"there is no parameter {name[:100]!r}", "unknown_parameter", name[:100])
-        found, entry, rendered = await self._find(request.path_params["prompt_id"], named, body.get("model"))
+        (prompt, source), entry = await self._find(request.path_params["prompt_id"], named, body.get("model"))
         missing = (entry.rendering.get("missing") if entry else None) or self._service.resolver.missing
         fixed = entry.prompt.get("prompt_variables") if entry else None
         role = (entry.rendering.get("text_role") if entry else None) or "user"
-        rendered = found.render(
-            merge_variables(fixed, variables), missing=missing, text_role=role, source=rendered.source
-        )
-        messages = close_slots(rendered.items, found.where, keep=missing == "keep")
+        rendered = prompt.render(merge_variables(fixed, variables), missing=missing, text_role=role, source=source)
+        messages = close_slots(rendered.items, prompt.where, keep=missing == "keep")
         settings = {"messages": messages, "model": rendered.model, "params": rendered.params}
-        return _answer(rendered, named, {"object": "prompt.rendered", "id": found.id, **settings})
+        return _answer(rendered, named, {"object": "prompt.rendered", "id": prompt.id, **settings})
 
-    async def _find(
-        self, prompt_id: str, named: Mapping[str, Any], model: object
-    ) -> tuple[Prompt, Entry | None, RenderedPrompt]:
+    async def _find(self, prompt_id: str, named: Mapping[str, Any], model: object) -> tuple[Found, Entry | None]:
         check_named({"prompt_id": prompt_id, **named})
         entry = self._entry(model)
         call = PromptCall(
@@ -62,8 +59,7 @@ class Catalog:
             label=named.get("prompt_label"),
             version=named.get("prompt_version"),
         )
-        prompt, source = await find(self._service.resolver, call)
-        return prompt, entry, RenderedPrompt(prompt, [], source)
+        return await find(self._service.resolver, call), entry
 
     def _entry(self, model: object) -> Entry | None:
         table = self._service.config.table

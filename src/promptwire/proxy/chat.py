@@ -45,7 +45,7 @@ class Chat:
         """Answer one request."""
         started = time.perf_counter()
         reply = Reply(send)
-        model = ""
+        model, seconds = "", TIMEOUT
         try:
             body = await read_json(scope, receive)
             entry = self._entry(body)

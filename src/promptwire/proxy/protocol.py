@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from promptwire.proxy.guard import MAX_HEAD
 from promptwire.proxy.refusals import error_body
@@ -76,7 +76,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, words: str, code: str) -> None:
         """Answer without a route, if no answer is under way, and hang up."""
         self._settle()
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's annotation leaves None out
+        if not cycle or cycle.response_complete or not cycle.response_started:
             body = error_body(status, words, code)
             head = (
                 f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"

@@ -1,11 +1,13 @@
 """A YAML file that remembers its lines, so that an error can name file, line and key."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from promptwire.errors import ConfigurationError
 
 MAX_BYTES = 1_000_000
+MAX_DEPTH = 50
 
 Key: TypeAlias = tuple[str | int, ...]
 
@@ -49,9 +51,7 @@ class Source:
         import yaml
 
         try:
-            for event in yaml.parse(text, Loader=yaml.SafeLoader):
-                if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
-                    raise self._broken(event.start_mark, "YAML tags and aliases are not read; write the value out")
+            self._check(yaml.parse(text, Loader=yaml.SafeLoader))
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             if node is not None:
                 self.data = self._value(node, (), yaml.SafeLoader(""))
@@ -59,10 +59,19 @@ class Source:
             raise self._broken(error.problem_mark or error.context_mark, f"not YAML: {error.problem}") from error
         except yaml.YAMLError as error:
             raise ConfigurationError(f"{self.name}: not YAML: a character that it can't hold") from error
-        except (RecursionError, ValueError) as error:
-            raise ConfigurationError(
-                f"{self.name}: not usable: nested too deeply, or a value that is impossible"
-            ) from error
+        except ValueError as error:
+            raise ConfigurationError(f"{self.name}: not usable: it holds an impossible date or number") from error
+
+    def _check(self, events: Iterator[Any]) -> None:
+        import yaml
+
+        depth = 0
+        for event in events:
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise self._broken(event.start_mark, "nested too deeply")
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
+                raise self._broken(event.start_mark, "YAML tags and aliases are not read; write the value out")
 
     def _value(self, node: Any, at: Key, loader: Any) -> Any:
         import yaml
