@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from promptwire.testing import FakeLangfuse, FakeOpenAI
+from promptwire.testing import Answer, FakeLangfuse, FakeOpenAI, LoopbackServer, Received
 from tests.doubles.anthropic import FakeAnthropic
 from tests.proxy.conftest import Running, Start, entry
 
@@ -350,3 +350,46 @@ class TestTheConnection:
         one = b"GET /health/liveness HTTP/1.1\r\nHost: localhost\r\n"
         answers = raw(proxy, one + b"\r\n" + one + b"Connection: close\r\n\r\n")
         assert answers.count(b"HTTP/1.1 200") == 2
+
+    def test_a_request_cut_off_amid_an_answer(self, proxy: Running, openai: FakeOpenAI) -> None:
+        """The parser fails on what follows: the stream under way is not mixed with an error."""
+        gate = openai.gate(after=2)
+        content = json.dumps({"model": "plain", "messages": MESSAGES, "stream": True}).encode()
+        head = CUT.replace(b"Content-Length: 100", b"Content-Length: %d" % len(content))[:-1]
+        with socket.create_connection(("127.0.0.1", proxy.server.port), timeout=10) as client:
+            client.sendall(head + content)
+            assert gate.wait_for(1)
+            found = client.recv(65536)
+            client.sendall(b"\x00\x01 nonsense\r\n\r\n")
+            while piece := client.recv(65536):
+                found += piece
+        assert found.startswith(b"HTTP/1.1 200")
+        assert found.count(b"HTTP/1.1") == 1
+
+    def test_a_webhook_cut_off(self, start: Start) -> None:
+        proxy = start(langfuse_webhook_secret="s")
+        with socket.create_connection(("127.0.0.1", proxy.server.port)) as client:
+            client.sendall(CUT.replace(b"/v1/chat/completions", b"/webhooks/langfuse"))
+        still_serves(proxy)
+
+
+class Chunked(LoopbackServer):
+    """Answers whole, without a length."""
+
+    def answer(self, request: Received) -> Answer:
+        return Answer(200, b"", {"Content-Type": "application/json"}, iter([b'{"choices":', b" []}"]))
+
+
+@pytest.mark.parametrize(("limit", "status"), [(100, 200), (5, 502)])
+def test_an_answer_without_a_length(start: Start, monkeypatch: pytest.MonkeyPatch, limit: int, status: int) -> None:
+    monkeypatch.setattr("promptwire.proxy.upstream.MAX_ANSWER", limit)
+    with Chunked() as server:
+        answer = start(entry("plain", "openai/m", api_base=server.url, api_key="k")).chat("plain", messages=MESSAGES)
+    assert answer.status_code == status
+    assert status == 200 or "its answer is larger" in answer.json()["error"]["message"]
+
+
+def test_a_failure_beside_the_chat_has_the_shape_too(proxy: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("promptwire.proxy.catalog.shown", lambda _: 1 / 0)
+    answer = proxy.http.get("/v1/prompts/farewell")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")

@@ -161,12 +161,15 @@ class TestTheModelList:
         assert sent(openai)["model"] == "deployed"
 
     def test_a_prompt_may_name_a_model_outside_the_list(
-        self, start: Start, langfuse: FakeLangfuse, anthropic: FakeAnthropic
+        self, start: Start, langfuse: FakeLangfuse, anthropic: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         langfuse.publish("p", "x", config={"model": "claude-sonnet-4-5"})
         proxy = start(entry("clerk", "langfuse/gpt-4o", api_key="sk-openais", extra_headers={"x-key": "canary-key"}))
         answer = proxy.chat(prompt_id="p")
         assert answer.json()["choices"][0]["message"]["content"] == "[claude-sonnet-4-5] x"
+        monkeypatch.setattr("promptwire.proxy.chat.MAX_TARGETS", 0)
+        langfuse.publish("q", "x", config={"model": "claude-opus-4-1"})
+        assert proxy.chat(prompt_id="q").json()["model"] == "claude-opus-4-1"
         request = str(anthropic.requests[-1].headers)
         assert "canary-key" not in request
         assert "sk-openais" not in request
@@ -236,6 +239,9 @@ def test_one_model_under_any_name(openai: FakeOpenAI, langfuse: FakeLangfuse) ->
         for name in ("gpt-3.5-turbo", "anything/else"):
             assert proxy.chat(name, messages=IGNORED).json()["model"] == "gpt-4o"
         assert proxy.http.post("/v1/chat/completions", json={}).status_code == 200
+        named = proxy.chat("any", prompt_id="greeting", prompt_variables={"name": "x"})
+        assert named.json()["model"] == "gpt-4o-mini"
+        assert proxy.http.get("/v1/prompts/farewell?model=any").json()["backend"] == "langfuse"
 
 
 def test_a_slow_prompt_stalls_nobody_else(proxy: Running, langfuse: FakeLangfuse) -> None:

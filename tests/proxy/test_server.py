@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from promptwire.proxy.__main__ import main
 from promptwire.proxy.config import read_config
 from promptwire.proxy.server import is_loopback
 from promptwire.testing import FakeLangfuse, FakeOpenAI
-from tests.proxy.conftest import Running, Start, entry, serving
+from tests.proxy.conftest import Running, Start, config_of, entry, serving
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is to be refused
 MESSAGES = [{"role": "user", "content": "one two"}]
@@ -203,6 +204,45 @@ class TestTheDoor:
         assert f"the proxy needs {module}" in done.stderr
         assert "pip install 'promptwire[proxy]'" in done.stderr
 
+    def test_a_missing_module_is_an_error_of_ours(self, openai: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "promptwire.proxy.server", None)
+        with pytest.raises(ConfigurationError, match=r"pip install 'promptwire\[proxy\]'"):
+            serve(model="gpt-4o")
+
+    def test_it_runs_as_a_module(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr(sys, "argv", ["promptwire.proxy", "--help"])
+        monkeypatch.delitem(sys.modules, "promptwire.proxy.__main__")
+        with pytest.raises(SystemExit):
+            runpy.run_module("promptwire.proxy", run_name="__main__")
+        assert "--detailed-debug" in capsys.readouterr().out
+
+    def test_notes_are_logged(self, openai: FakeOpenAI, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump({"model_list": [entry("m", "gpt-4o", rpm=1)]}))
+        assert serve(path, check=True) == 0
+        assert "litellm_params.rpm: is not used by Promptwire" in caplog.text
+
+    def test_not_ready_while_it_drains(self, start: Start) -> None:
+        proxy = start()
+        proxy.service.draining = True
+        assert proxy.http.get("/health/readiness").status_code == 503
+        proxy.server.drain()  # a second signal is nothing new
+        assert not proxy.server.should_exit
+
+    def test_a_call_that_outlives_the_grace_is_ended(
+        self, start: Start, openai: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("promptwire.proxy.server.GRACE_SECONDS", 0.2)
+        gate = openai.hang()
+        config = read_config_of(entry("m", "gpt-4o"))
+        with serving(config) as proxy:
+            failed: list[Exception] = []
+            call = threading.Thread(target=outcome, args=(proxy, failed))
+            call.start()
+            assert gate.wait_for(1)
+        call.join()
+        assert openai.wait_for_hang_ups()
+
     def test_a_port_in_use(self, start: Start) -> None:
         with pytest.raises(ConfigurationError, match="can't be listened at: is it in use"):
             serve(model="gpt-4o", port=start().server.port)
@@ -244,6 +284,17 @@ class TestTheDoor:
         path = write(tmp_path / "config.yaml", "one", master_key="sk-master")
         with serving(read_config(path), host=EVERYWHERE) as proxy:
             assert proxy.http.get("/v1/models").status_code == 401
+
+
+def read_config_of(*entries: dict[str, Any]) -> Any:
+    return config_of({"model_list": list(entries)})
+
+
+def outcome(proxy: Running, failed: list[Exception]) -> None:
+    try:
+        proxy.chat("m", messages=MESSAGES)
+    except httpx.HTTPError as error:
+        failed.append(error)
 
 
 @pytest.mark.parametrize(

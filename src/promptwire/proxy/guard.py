@@ -34,9 +34,6 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request in, or refuse it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         if refusal := self._refusal(scope):
             await Reply(send).refuse(refusal)
             return

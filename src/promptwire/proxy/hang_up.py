@@ -70,7 +70,7 @@ class _Watch:
         self._cancel(HungUpError())
 
     def _cancel(self, verdict: Exception) -> None:
-        if self.verdict is None:
+        if self.verdict is None:  # pragma: no branch - both within one turn of the loop
             self.verdict = verdict
             self.task.cancel()
 
