@@ -14,6 +14,7 @@ from promptwire.errors import ConfigurationError, PromptwireError
 from promptwire.gateway.answers import Answer, answer
 from promptwire.gateway.ask import Ask
 from promptwire.gateway.driver import ModelCall, asend
+from promptwire.search import Found
 
 MAX_KEPT = 10_000
 
@@ -86,7 +87,9 @@ class Runner:
         if column.model is not None:
             given["model"] = column.model
             options["ignore_prompt_model"] = True
-        plan = Ask.of({**given, "options": options}).plan((column.prompt, "fresh"))
+        ask = Ask.of({**given, "options": options})
+        found: Found = (column.prompt, "fresh")
+        plan = ask.plan(found, ask.target(found))
         return plan.call, plan.info
 
     def _keep(self, key: bytes, known: Answer) -> None:
