@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from promptwire.rollout import choose_label
 from promptwire.testing import FakeLangfuse, FakeOpenAI
 from tests.doubles.anthropic import FakeAnthropic
 from tests.proxy.conftest import Running, Start, entry
@@ -29,6 +30,31 @@ def test_a_managed_prompt_answers(proxy: Running, openai: FakeOpenAI) -> None:
     assert answer.headers["x-request-id"] == "req_1"
     again = proxy.chat(prompt_id="greeting", prompt_variables={"name": "Bo"})
     assert again.headers["x-prompt-source"] == "cached"
+
+
+def test_weighted_labels_stick_to_their_users(start: Start, langfuse: FakeLangfuse) -> None:
+    langfuse.publish("greeting", "Hi {{name}}", labels=["staging"])
+    weights = {"production": 50, "staging": 50}
+    rolled = entry("rolled", "langfuse/gpt-4o", prompt_id="greeting", prompt_label=weights)
+    proxy = start(rolled, entry("plain", "langfuse/gpt-4o"))
+    labels = {}
+    for user in map(str, range(12)):
+        asked = {"prompt_variables": {"name": "Ann"}, "rollout_key": user}
+        answer = proxy.chat("rolled", **asked)
+        labels[user] = answer.headers["x-prompt-label"]
+        assert labels[user] == choose_label("greeting", weights, user)
+        rendered = proxy.http.post("/v1/prompts/greeting/render", json={**asked, "prompt_label": weights})
+        assert rendered.headers["x-prompt-label"] == labels[user]
+        assert rendered.headers["x-prompt-version"] == answer.headers["x-prompt-version"]
+    assert set(labels.values()) == set(weights)
+
+
+@pytest.mark.parametrize(
+    "named", [{"rollout_key": [1]}, {"rollout_key": True}, {"prompt_label": {}}, {"prompt_label": {"a": -1}}]
+)
+def test_what_can_choose_no_label_is_refused(proxy: Running, named: dict[str, Any]) -> None:
+    answer = proxy.chat(prompt_id="greeting", prompt_variables={"name": "Ann"}, **named)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, next(iter(named)))
 
 
 def test_both_paths_are_the_same_route(proxy: Running) -> None:

@@ -14,11 +14,12 @@ from promptwire.params import nearest
 from promptwire.prompts import PromptRef
 from promptwire.proxy.entries import Entry
 from promptwire.proxy.refusals import CLOSE, RefusedError, bad, refusal_of, refuse
+from promptwire.rollout import choose_label
 
 MAX_BODY = 25_000_000
 
 _SELECTION = ("prompt_id", "prompt_label", "prompt_version")
-_OURS = frozenset({"model", "messages", "stream", "prompt_variables", "message_mode", *_SELECTION})
+_OURS = frozenset({"model", "messages", "stream", "prompt_variables", "message_mode", "rollout_key", *_SELECTION})
 # Said by LiteLLM's clients, and never taken from one: where a key goes is the operator's business.
 _OPERATORS = ("api_", "base_url", "extra_", "langfuse_", "humanloop_", "azure_", "aws_", "vertex_", "headers", "proxy")
 
@@ -115,11 +116,11 @@ def read_wanted(body: Mapping[str, Any], entry: Entry) -> Wanted:
 
 
 def read_named(body: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """The prompt that a body names, and its variables."""
+    """The prompt that a body names, with its user's key for weighted labels, and its variables."""
     variables = body.get("prompt_variables")
     if variables is not None and not isinstance(variables, dict):
         raise bad("prompt_variables is an object of names and values", "prompt_variables")
-    named = {name: body[name] for name in _SELECTION if body.get(name) is not None}
+    named = {name: body[name] for name in (*_SELECTION, "rollout_key") if body.get(name) is not None}
     if named:
         check_named(named)
     return named, variables or {}
@@ -127,9 +128,15 @@ def read_named(body: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, An
 
 def check_named(named: Mapping[str, Any]) -> None:
     """Refuse what can't name a prompt, whether or not an entry completes it."""
+    prompt_id = named.get("prompt_id", "x")
     for name, value in named.items():
         try:
-            PromptRef(**{"id": named.get("prompt_id", "x"), name.removeprefix("prompt_"): value})
+            if name == "rollout_key":
+                choose_label(prompt_id, None, value)
+            elif name == "prompt_label":
+                PromptRef(prompt_id, label=choose_label(prompt_id, value))
+            else:
+                PromptRef(**{"id": prompt_id, name.removeprefix("prompt_"): value})
         except ConfigurationError as error:
             raise refusal_of(error, name) from error
     if "prompt_version" in named and "prompt_label" in named:

@@ -32,26 +32,28 @@ class Catalog:
         """``GET``: the prompt, its templates unfilled; ``label`` and ``version`` are in the query."""
         query = request.query_params
         named = {f"prompt_{name}": query[name] for name in ("label", "version") if query.get(name)}
-        (prompt, source), _ = await self._find(request.path_params["prompt_id"], named, query.get("model"))
-        return _answer(RenderedPrompt(prompt, [], source), named, shown(prompt))
+        (prompt, source), _, label = await self._find(request.path_params["prompt_id"], named, query.get("model"))
+        return _answer(RenderedPrompt(prompt, [], source), label, shown(prompt))
 
     async def render(self, request: Request) -> Response:
         """``POST``: the messages that ``prompt_variables`` make of it, and what it sets for the model call."""
         body = await read_json(request.scope, request.receive)
         named, variables = read_named(body)
         for name in body:
-            if name not in {"model", "prompt_label", "prompt_version", "prompt_variables"}:
+            if name not in {"model", "prompt_label", "prompt_version", "prompt_variables", "rollout_key"}:
                 raise refuse(400, f"there is no parameter {name[:100]!r}", "unknown_parameter", name[:100])
-        (prompt, source), entry = await self._find(request.path_params["prompt_id"], named, body.get("model"))
+        (prompt, source), entry, label = await self._find(request.path_params["prompt_id"], named, body.get("model"))
         missing = (entry.rendering.get("missing") if entry else None) or self._service.resolver.missing
         fixed = entry.prompt.get("prompt_variables") if entry else None
         role = (entry.rendering.get("text_role") if entry else None) or "user"
         rendered = prompt.render(merge_variables(fixed, variables), missing=missing, text_role=role, source=source)
         messages = close_slots(rendered.items, prompt.where, keep=missing == "keep")
         settings = {"messages": messages, "model": rendered.model, "params": rendered.params}
-        return _answer(rendered, named, {"object": "prompt.rendered", "id": prompt.id, **settings})
+        return _answer(rendered, label, {"object": "prompt.rendered", "id": prompt.id, **settings})
 
-    async def _find(self, prompt_id: str, named: Mapping[str, Any], model: object) -> tuple[Found, Entry | None]:
+    async def _find(
+        self, prompt_id: str, named: Mapping[str, Any], model: object
+    ) -> tuple[Found, Entry | None, str | None]:
         check_named({"prompt_id": prompt_id, **named})
         entry = self._entry(model)
         call = PromptCall(
@@ -59,8 +61,9 @@ class Catalog:
             backend=entry.backend if entry else None,
             label=named.get("prompt_label"),
             version=named.get("prompt_version"),
+            rollout_key=named.get("rollout_key"),
         )
-        return await find(self._service.resolver, call), entry
+        return await find(self._service.resolver, call), entry, call.label
 
     def _entry(self, model: object) -> Entry | None:
         table = self._service.config.table
@@ -95,8 +98,8 @@ def shown(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def _answer(rendered: RenderedPrompt, named: Mapping[str, Any], body: Mapping[str, Any]) -> Response:
-    info = describe(rendered, named.get("prompt_label"))
+def _answer(rendered: RenderedPrompt, label: str | None, body: Mapping[str, Any]) -> Response:
+    info = describe(rendered, label)
     answer = Response(orjson.dumps(body), media_type="application/json")
     answer.raw_headers.extend(prompt_headers(info))
     return answer

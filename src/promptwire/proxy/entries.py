@@ -15,6 +15,7 @@ from promptwire.gateway.providers import CallerModel, Target, choose, parse_mode
 from promptwire.params import PROMPT_PARAMS, nearest
 from promptwire.prompts import PromptRef
 from promptwire.proxy.source import Key, Source
+from promptwire.rollout import choose_label
 from promptwire.search import MAX_TIMEOUT
 
 Raw = Mapping[str, Any]
@@ -66,6 +67,7 @@ class Entry:
             variables=self.prompt.get("prompt_variables") or {},
             overrides=variables,
             backend=self.backend,
+            rollout_key=named.get("rollout_key"),
             **rendering,
         )
 
@@ -88,6 +90,13 @@ def _mapping_of(check: Check) -> Check:
     return lambda value: isinstance(value, dict) and all(map(check, value.values()))
 
 
+def _weights(value: object) -> bool:
+    try:
+        return isinstance(value, dict) and bool(choose_label("x", value))
+    except ConfigurationError:
+        return False
+
+
 def _list_of_texts(value: object) -> bool:
     return isinstance(value, list) and all(map(_text, value))
 
@@ -105,7 +114,7 @@ _FLAG: tuple[str, Check] = ("true or false", lambda value: isinstance(value, boo
 KEYS: dict[str, tuple[str, Check]] = {
     "model": ("a text like langfuse/gpt-4o-mini", _text),
     "prompt_id": _TEXT,
-    "prompt_label": _TEXT,
+    "prompt_label": ("a text, or weights by label", lambda value: _text(value) or _weights(value)),
     "prompt_version": ("a number or a text", lambda value: isinstance(value, int | str)),
     "prompt_variables": ("a mapping of names to values", lambda value: isinstance(value, dict)),
     "message_mode": _one_of(*MODES),
