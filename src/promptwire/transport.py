@@ -121,7 +121,7 @@ def _load_httpx() -> None:
         try:
             importlib.import_module("httpx")
         finally:
-            del sys.modules["httpx._main"]
+            sys.modules.pop("httpx._main", None)  # another thread may have been first
 
 
 @contextmanager
