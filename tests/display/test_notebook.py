@@ -61,9 +61,14 @@ def test_a_browser_runs_loads_and_hides_nothing(browser: Browser, scheme: Any) -
     assert '<a href="https://example.com">{{name}}</a>' in page.inner_text("pre")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate(_CONTRAST) >= 4.5
+    other = "dark" if scheme == "light" else "light"
+    before = page.evaluate(_COLOUR)
+    page.evaluate(f"document.body.className = '{other}'")  # a notebook's theme beats the browser's
+    assert page.evaluate(_COLOUR) != before
     page.close()
 
 
+_COLOUR = "getComputedStyle(document.querySelector('.promptwire')).color"
 # The least contrast of a text with what is behind it.
 _CONTRAST = """() => {
   const rgb = colour => colour.match(/[\\d.]+/g).map(Number);
