@@ -13,7 +13,7 @@ from benchmarks.harness import HEADINGS, ROOT
 
 SCRIPTS = (
     "resolve", "completion", "acompletion", "langchain", "llamaindex", "proxy", "imports", "command_line", "outage",
-    "single_flight",
+    "single_flight", "displays",
 )  # fmt: skip
 RESULTS = ROOT / "benchmarks" / "results.md"
 
