@@ -19,6 +19,7 @@ from llama_index.core.output_parsers import PydanticOutputParser
 from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate, SelectorPromptTemplate
 from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.question_gen import LLMQuestionGenerator
+from llama_index.core.retrievers import QueryFusionRetriever
 from llama_index.core.schema import QueryBundle, TextNode
 from llama_index.core.selectors import LLMMultiSelector, LLMSingleSelector
 from llama_index.core.tools import FunctionTool, QueryEngineTool, ToolMetadata
@@ -390,3 +391,17 @@ async def test_sub_questions(make: Any, library: Any) -> None:
         ):
             assert [one.sub_question for one in questions] == ["When?"]
             assert sent(model)[0].endswith(', question Who {x}?, like {"items": [{}]}')
+
+
+async def test_the_question_of_query_fusion(make: Any, library: Any, openai: FakeOpenAI) -> None:
+    """It keeps a plain text, and calls ``str.format`` on it."""
+    library.publish("fuse", 'Write {{num_queries}} like {{query}}, not {"a": 1}.')
+    question = make("fuse").to_native(str_format=True).template
+    retriever = SummaryIndex.from_documents([Document(text=TEXT)], embed_model=MockEmbedding(8)).as_retriever()
+    fusion = QueryFusionRetriever(
+        [retriever], llm=PromptwireGateway(model="gpt-4o-mini"), query_gen_prompt=question, num_queries=3,
+        use_async=False,
+    )  # fmt: skip
+    for found in (fusion.retrieve("Who?"), await fusion.aretrieve("Who?")):
+        assert found[0].text == TEXT
+        assert sent(openai) == ['Write 2 like Who?, not {"a": 1}.']
