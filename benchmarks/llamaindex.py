@@ -1,6 +1,5 @@
 """LlamaIndex: ``Promptwire`` beside the LLM that it runs, beside ``OpenAI``, and beside LlamaIndex's ``LiteLLM``."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +8,7 @@ from llama_index.core.llms.llm import LLM
 from llama_index.llms.openai import OpenAI
 from llama_index.llms.promptwire import Promptwire, PromptwireGateway
 
-from benchmarks.harness import VARIABLES, Report, interleave, serving
+from benchmarks.harness import VARIABLES, Report, interleave, serving, timed
 from benchmarks.peers import litellm
 from benchmarks.server import CONFIG, TEXT
 
@@ -29,11 +28,11 @@ def measure(report: Report, url: str) -> None:
     gateway = PromptwireGateway(model=f"openai/{CONFIG['model']}")
 
     def bare(llm: LLM) -> Callable[[], float]:
-        return _timed(lambda: llm.chat(messages, **params), calls)
+        return timed(lambda: llm.chat(messages, **params), calls)
 
     def ours(**given: Any) -> Callable[[], float]:
         llm = Promptwire(model="langfuse/gpt-4o", prompt_id="text", prompt_variables=VARIABLES, **given)
-        return _timed(lambda: llm.chat([]), calls)
+        return timed(lambda: llm.chat([]), calls)
 
     subjects = {
         "OpenAI": bare(openai),
@@ -51,16 +50,6 @@ def measure(report: Report, url: str) -> None:
     report.compare("Promptwire vs OpenAI", samples["ours"], samples["OpenAI"], at_most=1)
     if peer:
         report.compare("Promptwire vs LlamaIndex LiteLLM", samples["ours"], samples["LiteLLM"], at_most=0.5)
-
-
-def _timed(call: Callable[[], object], number: int) -> Callable[[], float]:
-    def sample() -> float:
-        start = time.perf_counter()
-        for _ in range(number):
-            call()
-        return (time.perf_counter() - start) / number
-
-    return sample
 
 
 def main() -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from llama_index.core import PromptTemplate, SummaryIndex
 from llama_index.core.embeddings import MockEmbedding
+from llama_index.core.llms import MockLLM
 from llama_index.core.schema import TextNode
-from llama_index.llms.promptwire import Promptwire
+from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire
 from pydantic import BaseModel
 
 import promptwire
@@ -100,6 +101,30 @@ async def test_a_slow_prompt_service_stalls_no_loop(way: str, openai: FakeOpenAI
     assert min(stalls) < ALLOWED
 
 
+@pytest.mark.parametrize("foreign", [False, True])
+async def test_a_slot_stalls_no_loop_once_it_is_fetched(*, foreign: bool, openai: FakeOpenAI) -> None:
+    """Neither then nor when it is refreshed: LlamaIndex measures templates on the loop itself."""
+    stalls = []
+    for _ in range(8):
+        backend = SlowBackend({"slow": "{{context_str}} {{query_str}}"})
+        backend.stamp = None  # type: ignore[method-assign,assignment]  # its prompts grow stale, as a server's
+        slot = ManagedPromptTemplate("slow", resolver=Resolver(backend, cache_ttl=0.01))
+        made = SummaryIndex([TextNode(text="x")]).as_query_engine(
+            llm=MockLLM() if foreign else Promptwire(model="gpt-4o"), text_qa_template=slot,
+            embed_model=MockEmbedding(8),
+        )  # fmt: skip
+
+        async def used(slot: ManagedPromptTemplate = slot, made: Any = made) -> None:
+            await slot.aprefetch()
+            await asyncio.sleep(0.02)
+            await made.aquery("x")
+
+        stalls.append(await longest_stall(used()))
+        if stalls[-1] < ALLOWED:
+            break
+    assert min(stalls) < ALLOWED
+
+
 async def test_the_probe_sees_a_call_that_blocks(openai: FakeOpenAI) -> None:
     llm = Promptwire(model="gpt-4o", prompt_id="slow", resolver=Resolver(SlowBackend({"slow": "Hi"})))
 
@@ -170,7 +195,7 @@ import nest_asyncio
 from llama_index.core import SummaryIndex
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.schema import TextNode
-from llama_index.llms.promptwire import Promptwire
+from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire
 from promptwire import Resolver
 from promptwire.backends.memory import MemoryBackend
 

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from langfuse import Langfuse
 from llama_index.core import Document, SummaryIndex
+from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.prompts import PromptTemplate
 from llama_index.llms.openai import OpenAI
 from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire
+from llama_index_instrumentation.dispatcher import instrument_tags
 from openinference.instrumentation.llama_index import LlamaIndexInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from pydantic import BaseModel
 
 from promptwire import Resolver
 from promptwire.testing import FakeLangfuse, FakeOpenAI
@@ -21,6 +24,12 @@ from promptwire.testing import FakeLangfuse, FakeOpenAI
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 KEY = "langfuse.observation.prompt"
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
 
 
 class Trace:
@@ -39,6 +48,11 @@ class Trace:
         """Span, prompt and version, of those that are linked."""
         told = [(span.name, span.attributes) for span in self.spans()]
         return [(name, found[f"{KEY}.name"], found[f"{KEY}.version"]) for name, found in told if f"{KEY}.name" in found]
+
+    def generations(self) -> list[tuple[Any, Any]]:
+        """Prompt and version of each span that tells what a model said; OpenInference marks helpers around it too."""
+        told = [span.attributes for span in self.spans() if "llm.token_count.prompt" in span.attributes]
+        return [(found.get(f"{KEY}.name"), found.get(f"{KEY}.version")) for found in told]
 
 
 @pytest.fixture
@@ -135,3 +149,37 @@ def test_what_is_not_langfuses_is_not_linked(
     llm.complete("", prompt_id="gone", fallback="Hi {{name}}")
     assert [span.name for span in trace.spans()].count("PromptwireGateway.chat") == 2
     assert trace.links() == []
+
+
+@pytest.mark.parametrize(
+    "path", ["structured_predict", "astructured_predict", "stream_structured_predict", "astream_structured_predict"]
+)
+async def test_structured_answers_are_linked_and_tagged(
+    path: str, llm: Promptwire, trace: Trace, listener: Any, openai: FakeOpenAI
+) -> None:
+    """A lazy stream calls the model at its first step, which is inside the link and the tags too."""
+    with instrument_tags({"mine": 1}):
+        answer: Any = getattr(llm, path)(City, PromptTemplate("x"))
+        answer = await answer if path.startswith("a") else answer
+        if "stream" in path:
+            assert [one async for one in answer] if path.startswith("a") else list(answer)
+    assert trace.generations() == [("team/welcome", 2)]
+    [start] = listener.named("LLMChatStartEvent")
+    assert (start.tags["mine"], start.tags["prompt_id"], start.tags["prompt_version"]) == (1, "team/welcome", 2)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_each_step_of_an_agent_is_linked(
+    *, streaming: bool, llm: Promptwire, trace: Trace, langfuse: FakeLangfuse, delegates: Any
+) -> None:
+    langfuse.publish("team/persona", [{"role": "system", "content": "You are {{name}}."}])
+    delegates.script([("one", {})], "Done.")
+    agent = FunctionAgent(tools=[one], llm=llm.bind(prompt_id="team/persona"), streaming=streaming)
+    assert str(await agent.run("One?")) == "Done."
+    assert trace.generations() == [("team/persona", 1)] * 2
+    assert len(delegates.openai.requests) == 2
+
+
+def one() -> int:
+    """One."""
+    return 1

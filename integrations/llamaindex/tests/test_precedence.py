@@ -198,3 +198,25 @@ def test_the_question_fills_a_variable(library: MemoryBackend, bare: Promptwire,
     before = [ChatMessage("One?"), ChatMessage("1", role="assistant")]
     bare.chat([*before, ChatMessage("Two?")], prompt_id="ask", input_variable="q")
     assert [one["content"] for one in openai.requests[-1].json["messages"]] == ["Brief.", "One?", "1", "Q: Two?"]
+
+
+async def test_weights_and_rollout_keys_at_every_door(
+    endpoint: str, call: Any, library: MemoryBackend, bare: Promptwire, openai: FakeOpenAI
+) -> None:
+    """One key stays with one label, and the shares are the weights, wherever they are given."""
+    library.publish("split", "old", labels=["stable"])
+    library.publish("split", "new", labels=["canary"])
+    weights = {"stable": 0.5, "canary": 0.5}
+    split = bare.bind(prompt_id="split", prompt_label=weights)
+    by_key = []
+    for key in range(12):
+        labels = [
+            (await call(split, endpoint, rollout_key=key))[-1],
+            (await call(split.bind(rollout_key=key), endpoint))[-1],
+            (await call(bare, endpoint, prompt_id="split", prompt_label=weights, rollout_key=key))[-1],
+        ]
+        [label] = {one.additional_kwargs["prompt_label"] for one in labels}
+        by_key.append(label)
+    assert set(by_key) == {"stable", "canary"}
+    last = await call(bare, endpoint, prompt_id="split", prompt_label={"canary": 1.0})
+    assert last[-1].additional_kwargs["prompt_label"] == "canary"

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import pickle
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -18,11 +19,13 @@ from llama_index.core.output_parsers import PydanticOutputParser
 from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate, SelectorPromptTemplate
 from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.question_gen import LLMQuestionGenerator
+from llama_index.core.retrievers import QueryFusionRetriever
 from llama_index.core.schema import QueryBundle, TextNode
 from llama_index.core.selectors import LLMMultiSelector, LLMSingleSelector
 from llama_index.core.tools import FunctionTool, QueryEngineTool, ToolMetadata
 from llama_index.llms.openai import OpenAI
 from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire, PromptwireGateway
+from llama_index.llms.promptwire.template import MAX_QUERIES
 from pydantic import BaseModel
 
 from promptwire import BackendUnavailableError, ConfigurationError, MissingVariablesError, Resolver, TemplateError
@@ -110,6 +113,32 @@ def test_one_resolution_a_query(mode: str, rag: ManagedPromptTemplate, library: 
 
 
 @pytest.mark.parametrize("mode", SLOT)
+async def test_one_resolution_a_query_without_a_cache(mode: str, make: Any, library: Any, openai: FakeOpenAI) -> None:
+    """Each query is measured and answered with one version, and the next with the next."""
+    library.stamp = None  # whose prompts are to be fetched again, as a server's
+    for llm in (Promptwire(model="gpt-4o-mini"), MockLLM()):
+        made = put(
+            engine(llm, mode),
+            mode,
+            make("rag", resolver=Resolver(library, cache_ttl=0), template_var_mappings={"context_str": "context"}),
+        )
+        library.fetched.clear()
+        made.query("Who?")
+        await made.aquery("Who?")
+        assert library.fetched == ["rag", "rag"]
+
+
+def test_queries_of_passing_requests_are_let_go(make: Any, openai: FakeOpenAI) -> None:
+    template = make("rag", template_var_mappings={"context_str": "context"})
+    made = put(engine(MockLLM()), "compact", template)
+    held = template._in_queries  # noqa: SLF001 - what must stay small
+    for _ in range(MAX_QUERIES + 1):
+        made.query("Who?")
+    assert len(held) == 1
+    assert pickle.loads(pickle.dumps(template))._in_queries == {}  # noqa: S301, SLF001 - our own
+
+
+@pytest.mark.parametrize("mode", SLOT)
 def test_an_outage_surfaces(mode: str, monkeypatch: pytest.MonkeyPatch, openai: FakeOpenAI) -> None:
     with FakeLangfuse() as langfuse:
         for name, value in langfuse.env.items():
@@ -144,7 +173,7 @@ async def test_streamed(rag: ManagedPromptTemplate, llm_of_any_kind: LLM, openai
 def test_given_as_an_argument_and_refined(rag: ManagedPromptTemplate, make: Any, library: Any) -> None:
     library.publish("better", "Improve {{answer}} with {{context}}")
     better = make("better", template_var_mappings={"existing_answer": "answer", "context_msg": "context"})
-    index = SummaryIndex([TextNode(text="Ada wrote it. " * 20) for _ in range(20)])
+    index = SummaryIndex([TextNode(text=f"{number} " + "Ada wrote it. " * 20) for number in range(20)])
     with FakeOpenAI(reply="{first}") as model:
         llm = Promptwire(
             model="gpt-4o-mini", api_key=model.api_key, base_url=model.url, context_window=600, num_output=10
@@ -153,9 +182,9 @@ def test_given_as_an_argument_and_refined(rag: ManagedPromptTemplate, make: Any,
             llm=llm, text_qa_template=rag, refine_template=better, embed_model=MockEmbedding(8)
         )  # fmt: skip
         made.query("Who?")
-        assert model.requests[0].json["messages"][0]["content"].startswith("Answer from: Ada wrote it.")
+        assert model.requests[0].json["messages"][0]["content"].startswith("Answer from: 0 Ada wrote it.")
         assert model.count > 2
-        assert sent(model)[0].startswith("Improve {first} with Ada")
+        assert sent(model)[0].startswith("Improve {first} with ")
 
 
 async def test_the_prompts_model_and_parameters_reach_promptwire(
@@ -362,3 +391,17 @@ async def test_sub_questions(make: Any, library: Any) -> None:
         ):
             assert [one.sub_question for one in questions] == ["When?"]
             assert sent(model)[0].endswith(', question Who {x}?, like {"items": [{}]}')
+
+
+async def test_the_question_of_query_fusion(make: Any, library: Any, openai: FakeOpenAI) -> None:
+    """It keeps a plain text, and calls ``str.format`` on it."""
+    library.publish("fuse", 'Write {{num_queries}} like {{query}}, not {"a": 1}.')
+    question = make("fuse").to_native(str_format=True).template
+    retriever = SummaryIndex.from_documents([Document(text=TEXT)], embed_model=MockEmbedding(8)).as_retriever()
+    fusion = QueryFusionRetriever(
+        [retriever], llm=PromptwireGateway(model="gpt-4o-mini"), query_gen_prompt=question, num_queries=3,
+        use_async=False,
+    )  # fmt: skip
+    for found in (fusion.retrieve("Who?"), await fusion.aretrieve("Who?")):
+        assert found[0].text == TEXT
+        assert sent(openai) == ['Write 2 like Who?, not {"a": 1}.']

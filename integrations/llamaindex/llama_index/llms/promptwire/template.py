@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.base.llms.generic_utils import messages_to_prompt as with_roles
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.callbacks.base import global_stack_trace
 from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate, PromptTemplate, PromptType
 from llama_index.core.types import BaseOutputParser
 from llama_index.llms.promptwire.convert import from_prompt
@@ -29,7 +30,9 @@ from promptwire.resolver import Resolver
 from promptwire.search import Fallback, FindOptions, Found
 
 ONE_QUERY = 60.0
-"""Seconds that ``partial_format`` holds on to a prompt."""
+"""Seconds that ``partial_format``, and an engine's query, hold on to a prompt."""
+
+MAX_QUERIES = 100
 
 FOR_GOOD = math.inf
 
@@ -60,6 +63,7 @@ class ManagedPromptTemplate(BasePromptTemplate):
     _resolver: Resolver | None = PrivateAttr()
     _found: Found | None = PrivateAttr(default=None)
     _until: float = PrivateAttr(default=0.0)
+    _in_queries: dict[str, tuple[Found, float]] = PrivateAttr(default_factory=dict)  # shared by copies
 
     def __init__(
         self,
@@ -124,7 +128,7 @@ class ManagedPromptTemplate(BasePromptTemplate):
 
     def partial_format(self, **kwargs: Any) -> Self:
         """A copy that knows more. For a minute it stays with the version current now: an engine's whole query."""
-        twin = self._with(self._find(), max(self._until, time.monotonic() + ONE_QUERY))
+        twin = self._with(self._find_for_query(), max(self._until, time.monotonic() + ONE_QUERY))
         twin.kwargs.update(kwargs)
         return twin
 
@@ -136,7 +140,7 @@ class ManagedPromptTemplate(BasePromptTemplate):
         **kwargs: Any,
     ) -> str:
         """The prompt as one text. Without any of its variables: the template, for ``str.format`` (ReAct's header)."""
-        found = self._find()
+        found = self._find_for_query()
         prompt, functions = found[0], self.function_mappings or {}
         if not kwargs and set(prompt.variables) - self._known().keys() - self._map_template_vars(functions).keys():
             return self._text(prompt, doubled)
@@ -188,6 +192,8 @@ class ManagedPromptTemplate(BasePromptTemplate):
     def __getstate__(self) -> dict[Any, Any]:
         """Another process has another clock: only what was pinned for good stays so."""
         twin = self if self._until == FOR_GOOD else self._with(None, 0.0)
+        twin = twin.model_copy()
+        twin._in_queries = {}  # noqa: SLF001 - its own class
         return super(ManagedPromptTemplate, twin).__getstate__()
 
     def _with(self, found: Found | None, until: float) -> Self:
@@ -212,6 +218,20 @@ class ManagedPromptTemplate(BasePromptTemplate):
 
     def _held(self) -> Found | None:
         return self._found if time.monotonic() < self._until else None
+
+    def _find_for_query(self) -> Found:
+        """An engine measures and fills a template several times in a query; all with one version."""
+        under_way = global_stack_trace.get()[1:]  # LlamaIndex's events, whoever listens; the first is the root of all
+        if not under_way or self._held():
+            return self._find()
+        now = time.monotonic()
+        found, until = self._in_queries.get(under_way[0], (None, 0.0))
+        if found is None or now >= until:
+            found = self._find()
+            if len(self._in_queries) >= MAX_QUERIES:
+                self._in_queries.clear()
+            self._in_queries[under_way[0]] = found, time.monotonic() + ONE_QUERY
+        return found
 
     def _options(self) -> FindOptions:
         return {"backend": self.backend, "label": self.label, "version": self.version, "fallback": self.fallback}
@@ -241,4 +261,4 @@ class ManagedPromptTemplate(BasePromptTemplate):
 
 
 # A field, whose value is known only once the prompt is: pydantic leaves properties of its name out of a class's body.
-ManagedPromptTemplate.template_vars = property(lambda self: self._names(self._find()[0]))  # type: ignore[assignment]
+ManagedPromptTemplate.template_vars = property(lambda self: self._names(self._find_for_query()[0]))  # type: ignore[assignment]
