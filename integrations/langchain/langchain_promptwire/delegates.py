@@ -50,7 +50,7 @@ def address_of(llm: object) -> str | None:
 
 def model_field(llm: object) -> str | None:
     """The field that names the delegate's model, if a copy with another name would run that one."""
-    if not isinstance(llm, BaseChatModel) or getattr(llm, "deployment_name", None):
+    if not isinstance(llm, BaseChatModel) or vars(llm).get("deployment_name"):  # pydantic is slow to say it has none
         return None
     return next((name for name in ("model_name", "model") if name in type(llm).model_fields), None)
 
