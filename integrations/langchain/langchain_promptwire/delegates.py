@@ -75,11 +75,16 @@ def with_metadata(llm: Runnable[Any, Any], params: dict[str, Any]) -> Runnable[A
 
 
 def with_tools(llm: Runnable[Any, Any], params: dict[str, Any]) -> Runnable[Any, Any]:
-    """Takes the tools out of ``params`` and binds them as the delegate does."""
+    """Takes the tools out of ``params`` and binds them as the delegate does.
+
+    Agents of LangChain before 1.4 bind an empty list with options; servers refuse those without tools.
+    """
     tools = params.pop("tools", None)
-    if not tools:
+    if tools is None:
         return llm
     options = {name: params.pop(name) for name in _TOOL_OPTIONS if name in params}
+    if not tools:
+        return llm
     try:
         bound: Runnable[Any, Any] = llm.bind_tools(tools, **options)  # type: ignore[attr-defined]
     except (AttributeError, NotImplementedError) as error:
