@@ -12,8 +12,8 @@ from typing import Any
 from benchmarks.harness import HEADINGS, ROOT
 
 SCRIPTS = (
-    "resolve", "completion", "acompletion", "langchain", "llamaindex", "imports", "command_line", "outage",
-    "single_flight",
+    "resolve", "completion", "acompletion", "langchain", "llamaindex", "proxy", "imports", "command_line", "outage",
+    "single_flight", "displays",
 )  # fmt: skip
 RESULTS = ROOT / "benchmarks" / "results.md"
 

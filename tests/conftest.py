@@ -4,8 +4,9 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
@@ -13,7 +14,7 @@ from promptwire import Prompt, PromptRef, PromptSummary, RenderedPrompt, Resolve
 from promptwire.backends.http import Http
 from promptwire.exchange import Request, Response
 from promptwire.search import Found
-from promptwire.testing import Answer, FakeLangfuse, LoopbackServer, Received
+from promptwire.testing import Answer, FakeLangfuse, FakeOpenAI, LoopbackServer, Received
 from promptwire.transport import open_astream, open_stream
 
 Reply = Callable[[PromptRef, Http], Any]
@@ -138,12 +139,28 @@ def plain() -> Iterator[Plain]:
         yield server
 
 
+S = TypeVar("S", FakeLangfuse, FakeOpenAI)
+
+
+@contextmanager
+def in_environment(server: S, monkeypatch: pytest.MonkeyPatch) -> Generator[S]:
+    """The server, running, and named by the environment."""
+    with server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
+    with in_environment(FakeOpenAI(), monkeypatch) as server:
+        yield server
+
+
 @pytest.fixture
 def langfuse(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLangfuse]:
     """A project that holds ``greeting`` and ``farewell``, named by the environment."""
-    with FakeLangfuse() as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
+    with in_environment(FakeLangfuse(), monkeypatch) as server:
         server.publish("greeting", "Hello {{name}}", config={"model": "gpt-4o-mini", "stop": ["END"]})
         server.publish("farewell", [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Bye"}])
         yield server

@@ -1,6 +1,5 @@
 """Fixtures of the comparisons' tests: prompts in memory, a fake OpenAI, and one door for both colours."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from promptwire import Resolver, acompare, compare
 from promptwire.backends.memory import MemoryBackend
 from promptwire.comparison.result import Comparison
-from promptwire.testing import FakeOpenAI
 
 
 class Compare:
@@ -24,14 +22,6 @@ class Compare:
 @pytest.fixture(params=["sync", "async"])
 def run(request: pytest.FixtureRequest) -> Compare:
     return Compare(request.param)
-
-
-@pytest.fixture
-def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
-    with FakeOpenAI() as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 @pytest.fixture

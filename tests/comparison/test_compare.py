@@ -16,6 +16,7 @@ import promptwire
 from promptwire import ConfigurationError, GatewayError, MissingVariablesError, Prompt, PromptNotFoundError, Resolver
 from promptwire.testing import FakeOpenAI
 from tests.comparison.conftest import Compare
+from tests.conftest import in_environment
 
 CASES = [{"question": "Why?"}, {"question": "How?"}]
 SUBJECTS = ("ask@1", "ask@candidate")
@@ -76,9 +77,7 @@ async def test_only_so_many_run_at_once(run: Compare, prompts: Resolver, monkeyp
             under_way[0] -= 1
         return "ok"
 
-    with FakeOpenAI(reply=reply) as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
+    with in_environment(FakeOpenAI(reply=reply), monkeypatch):
         made = await run("ask@1", [{"question": str(number)} for number in range(9)], resolver=prompts, concurrency=3)
     assert made.complete
     assert most == [3]
@@ -126,9 +125,7 @@ async def test_a_schema_judges_json(
     run: Compare, prompts: Resolver, monkeypatch: pytest.MonkeyPatch, text: str, *, fits: bool
 ) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
-    with FakeOpenAI(reply=text) as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
+    with in_environment(FakeOpenAI(reply=text), monkeypatch):
         one = await run("ask@1", [{"question": "?", "expected": schema}], resolver=prompts, scorer="json_schema")
         other = await run("ask@1", [{"question": "?"}], resolver=prompts, scorer=schema)
     assert one.cells[0, 0].score == other.cells[0, 0].score == float(fits)
@@ -228,9 +225,7 @@ def test_an_interruption_keeps_what_is_done(prompts: Resolver, monkeypatch: pyte
         return "done"
 
     gate = threading.Event()
-    with FakeOpenAI(reply=reply) as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
+    with in_environment(FakeOpenAI(reply=reply), monkeypatch):
         made = promptwire.compare("ask@1", CASES, resolver=prompts, concurrency=1)
         gate.set()
     assert not made.complete

@@ -7,7 +7,6 @@ import pytest
 
 from promptwire import acompletion, completion
 from promptwire.default import fresh_resolver
-from promptwire.testing import FakeOpenAI
 
 
 class Ask:
@@ -45,14 +44,6 @@ def _default_resolver() -> Iterator[None]:
     """It reads the environment once in a process; here, once in a test."""
     with fresh_resolver():
         yield
-
-
-@pytest.fixture
-def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
-    with FakeOpenAI() as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 @pytest.fixture

@@ -55,6 +55,8 @@ class View:
 
 def readable(text: str) -> str:
     """The text with its unseen characters spelled out, as in ``[U+202E]``."""
+    if text.isascii() and text.isprintable():
+        return text
     return _UNSEEN.sub(lambda match: f"[U+{ord(match[0]):04X}]", text.replace("\r\n", "\n"))
 
 
