@@ -1,6 +1,7 @@
 """The delegate: a framework's own model that runs the rendered prompt, under another model name or with parameters."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -86,10 +87,20 @@ def with_tools(llm: Runnable[Any, Any], params: dict[str, Any]) -> Runnable[Any,
     if not tools:
         return llm
     try:
+        if params.get("response_format") and _wants_strict(llm):
+            options.setdefault("strict", True)
         bound: Runnable[Any, Any] = llm.bind_tools(tools, **options)  # type: ignore[attr-defined]
     except (AttributeError, NotImplementedError) as error:
         raise ConfigurationError(f"{type(llm).__name__} can't call tools; give another llm=") from error
     return bound
+
+
+def _wants_strict(llm: Any) -> bool:
+    """Whether it is OpenAI's, whose SDK parses an answer in a format beside strict tools alone.
+
+    ``ChatOpenAI`` makes them strict where it is handed the format; but it then wants a title in each schema.
+    """
+    return not getattr(llm, "use_responses_api", None) and "response_format" in signature(llm.bind_tools).parameters
 
 
 def with_schema(llm: Runnable[Any, Any], options: Mapping[str, Any], params: Mapping[str, Any]) -> Runnable[Any, Any]:

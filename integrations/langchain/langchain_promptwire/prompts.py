@@ -241,18 +241,20 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
     def _resolver(self) -> Resolver:
         return self.resolver or default_resolver()
 
-    def _options(self) -> FindOptions:
+    def _label(self) -> str | None:
+        return choose_label(self.prompt_id, self.label, self.rollout_key)
+
+    def _options(self, label: str | None) -> FindOptions:
         names = ("backend", "version", "fallback", "timeout")
-        own = {name: getattr(self, name) for name in names}
-        return cast("FindOptions", {**own, "label": choose_label(self.prompt_id, self.label, self.rollout_key)})
+        return cast("FindOptions", {**{name: getattr(self, name) for name in names}, "label": label})
 
     def _find(self) -> Labelled:
-        options = self._options()
-        return self._resolver.find(self.prompt_id, **options), cast("str | None", options["label"])
+        label = self._label()
+        return self._resolver.find(self.prompt_id, **self._options(label)), label
 
     async def _afind(self) -> Labelled:
-        options = self._options()
-        return await self._resolver.afind(self.prompt_id, **options), cast("str | None", options["label"])
+        label = self._label()
+        return await self._resolver.afind(self.prompt_id, **self._options(label)), label
 
     def pretty_repr(self, html: bool = False) -> str:
         """The prompt's messages with their tags, or without the prompt its name."""
