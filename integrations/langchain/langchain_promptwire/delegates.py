@@ -1,6 +1,7 @@
 """The delegate: a framework's own model that runs the rendered prompt, under another model name or with parameters."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -50,7 +51,7 @@ def address_of(llm: object) -> str | None:
 
 def model_field(llm: object) -> str | None:
     """The field that names the delegate's model, if a copy with another name would run that one."""
-    if not isinstance(llm, BaseChatModel) or getattr(llm, "deployment_name", None):
+    if not isinstance(llm, BaseChatModel) or vars(llm).get("deployment_name"):  # pydantic is slow to say it has none
         return None
     return next((name for name in ("model_name", "model") if name in type(llm).model_fields), None)
 
@@ -75,16 +76,31 @@ def with_metadata(llm: Runnable[Any, Any], params: dict[str, Any]) -> Runnable[A
 
 
 def with_tools(llm: Runnable[Any, Any], params: dict[str, Any]) -> Runnable[Any, Any]:
-    """Takes the tools out of ``params`` and binds them as the delegate does."""
+    """Takes the tools out of ``params`` and binds them as the delegate does.
+
+    Agents of LangChain before 1.4 bind an empty list with options; servers refuse those without tools.
+    """
     tools = params.pop("tools", None)
-    if not tools:
+    if tools is None:
         return llm
     options = {name: params.pop(name) for name in _TOOL_OPTIONS if name in params}
+    if not tools:
+        return llm
     try:
+        if params.get("response_format") and _wants_strict(llm):
+            options.setdefault("strict", True)
         bound: Runnable[Any, Any] = llm.bind_tools(tools, **options)  # type: ignore[attr-defined]
     except (AttributeError, NotImplementedError) as error:
         raise ConfigurationError(f"{type(llm).__name__} can't call tools; give another llm=") from error
     return bound
+
+
+def _wants_strict(llm: Any) -> bool:
+    """Whether it is OpenAI's, whose SDK parses an answer in a format beside strict tools alone.
+
+    ``ChatOpenAI`` makes them strict where it is handed the format; but it then wants a title in each schema.
+    """
+    return not getattr(llm, "use_responses_api", None) and "response_format" in signature(llm.bind_tools).parameters
 
 
 def with_schema(llm: Runnable[Any, Any], options: Mapping[str, Any], params: Mapping[str, Any]) -> Runnable[Any, Any]:

@@ -43,7 +43,7 @@ def carried_by(given: object) -> tuple[Prompt, PromptInfo] | None:
 
 
 def fill(
-    found: Found, values: Mapping[str, Any], *, missing: str, text_role: str, label: str | None
+    found: Found, label: str | None, values: Mapping[str, Any], *, missing: str, text_role: str
 ) -> ManagedPromptValue:
     """Render the prompt; messages for a placeholder stay the objects that they are."""
     prompt, source = found

@@ -3,7 +3,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, cast
 
 from langchain_core.messages import AnyMessage, BaseMessage
 from langchain_core.messages.base import get_msg_title_repr
@@ -26,9 +26,12 @@ from promptwire.messages import HISTORY_SLOTS
 from promptwire.params import merge_variables
 from promptwire.prompts import Prompt, check_missing
 from promptwire.resolver import Resolver
+from promptwire.rollout import choose_label
 from promptwire.search import FindOptions, Found
 
 T = TypeVar("T")
+# A prompt, and of several labels the one that it was asked for by.
+Labelled: TypeAlias = tuple[Found, str | None]
 
 # Fields of the base class that describe the prompt: looked up in it when they are read, unless they were given.
 _DESCRIBING = ("input_variables", "optional_variables", "input_types")
@@ -43,6 +46,7 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
 
     Key init args:
         prompt_id, backend, label, version: which prompt; the id is the only positional argument.
+        rollout_key: which of a label's weights it gets; without one each call draws anew.
         partial_variables: values, or functions without arguments that are called for one each time.
         missing: ``"keep"`` leaves tags without a value in the text; by default they are an error.
         text_role: the role of a prompt that is one text; ``"user"`` by default.
@@ -75,6 +79,7 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
     backend: Any = None
     label: Any = None
     version: StrictInt | str | None = None
+    rollout_key: str | int | None = Field(default=None, repr=False)
     missing: str | None = None
     text_role: str = "user"
     fallback: Any = Field(default=None, repr=False)
@@ -137,7 +142,7 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
         except PromptwireError as error:
             log.logger.warning("prompt %r: its variables are unknown: %s", self.prompt_id, error)
             return None
-        return found[0] if found else None
+        return found[0][0] if found else None
 
     def _names(self, prompt: Prompt) -> tuple[list[str], list[str]]:
         """The names of the texts and of the messages that it takes, without those that have a value here."""
@@ -180,7 +185,7 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
         The prompt is fetched before the run begins, so that the run's metadata can tell which version it was.
         Raises ``Resolver.get_prompt``'s errors and ``MissingVariablesError``.
         """
-        found: Found | PromptwireError
+        found: Labelled | PromptwireError
         try:
             found = self._find()
         except PromptwireError as error:
@@ -193,7 +198,7 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> PromptValue:
         """``invoke`` without blocking the loop."""
-        found: Found | PromptwireError
+        found: Labelled | PromptwireError
         try:
             found = await self._afind()
         except PromptwireError as error:
@@ -207,43 +212,49 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
         config = self._traced(found, config)
         return await self._acall_with_config(run, input, config, run_type="prompt", serialized=self._serialized)
 
-    def _traced(self, found: Found | PromptwireError, config: RunnableConfig | None) -> RunnableConfig:
+    def _traced(self, found: Labelled | PromptwireError, config: RunnableConfig | None) -> RunnableConfig:
         told = {"prompt_id": self.prompt_id}
         if not isinstance(found, PromptwireError):
-            told = template_metadata(describe_found(found, self.label))
+            told = template_metadata(describe_found(*found))
         own = {"metadata": {**(self.metadata or {}), **told}, "tags": self.tags or []}
         return merge_configs(config, cast("RunnableConfig", own))
 
-    def _answer(self, given: Any, found: Found | PromptwireError) -> ManagedPromptValue:
+    def _answer(self, given: Any, found: Labelled | PromptwireError) -> ManagedPromptValue:
         if isinstance(found, PromptwireError):
             raise found
         if not isinstance(given, Mapping):
-            texts, slots = self._names(found[0])
+            prompt = found[0][0]
+            texts, slots = self._names(prompt)
             required = [name for name in (*texts, *slots) if name not in HISTORY_SLOTS] or slots
             if len(required) != 1:
-                raise ConfigurationError(f"{found[0].where} takes a dict of its variables, not {type(given).__name__}")
+                raise ConfigurationError(f"{prompt.where} takes a dict of its variables, not {type(given).__name__}")
             given = {required[0]: given}
         return self._filled(found, given)
 
-    def _filled(self, found: Found, given: Mapping[str, Any]) -> ManagedPromptValue:
+    def _filled(self, found: Labelled, given: Mapping[str, Any]) -> ManagedPromptValue:
         partials = {n: v() if callable(v) else v for n, v in self.partial_variables.items() if n not in given}
         values = merge_variables(partials, ambient_variables(), given)
         missing = self.missing or self._resolver.missing
-        return fill(found, values, missing=missing, text_role=self.text_role, label=self.label)
+        return fill(*found, values, missing=missing, text_role=self.text_role)
 
     @property
     def _resolver(self) -> Resolver:
         return self.resolver or default_resolver()
 
-    def _options(self) -> FindOptions:
-        names = ("backend", "label", "version", "fallback", "timeout")
-        return cast("FindOptions", {name: getattr(self, name) for name in names})
+    def _label(self) -> str | None:
+        return choose_label(self.prompt_id, self.label, self.rollout_key)
 
-    def _find(self) -> Found:
-        return self._resolver.find(self.prompt_id, **self._options())
+    def _options(self, label: str | None) -> FindOptions:
+        names = ("backend", "version", "fallback", "timeout")
+        return cast("FindOptions", {**{name: getattr(self, name) for name in names}, "label": label})
 
-    async def _afind(self) -> Found:
-        return await self._resolver.afind(self.prompt_id, **self._options())
+    def _find(self) -> Labelled:
+        label = self._label()
+        return self._resolver.find(self.prompt_id, **self._options(label)), label
+
+    async def _afind(self) -> Labelled:
+        label = self._label()
+        return await self._resolver.afind(self.prompt_id, **self._options(label)), label
 
     def pretty_repr(self, html: bool = False) -> str:
         """The prompt's messages with their tags, or without the prompt its name."""

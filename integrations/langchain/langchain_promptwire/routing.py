@@ -207,9 +207,10 @@ def _composed(ask: Ask, found: Found | None) -> tuple[list[BaseMessage], PromptI
         turns = [turn(message) for message in messages]
         ready = make_ready(ask.call, found, turns, ask.resolver, level=logging.WARNING)
         messages, info, variables = _sent(ready), describe(ready.rendered, ask.call.label), ready.variables
-        _note_missing_turn(messages, found[0], ask.resolver)
     if not messages:
         raise ConfigurationError("there is nothing to send: give messages, or a prompt_id of a prompt with messages")
+    if found:
+        _note_missing_turn(messages, found[0], ask.resolver)
     return messages, info, variables
 
 

@@ -79,10 +79,12 @@ def link_events(info: PromptInfo | None, events: Events) -> Events:
     """v3's events, whose run begins when they are first read: its beginning linked, in a context of its own.
 
     There it leaves nothing behind: what a callback handler puts into the context comes out after the stream's end.
+    The answer is stamped.
     """
     start: Any = getattr(events, "_ensure_started", None)
     if info is None or start is None:
         return events
+    _stamp_end(events, provenance(info))
 
     def linked_start() -> None:
         with linked(info):
@@ -97,3 +99,14 @@ def link_events(info: PromptInfo | None, events: Events) -> Events:
     elif isinstance(events, AsyncChatModelStream):
         events.set_start(alinked_start)
     return events
+
+
+def _stamp_end(events: object, told: Mapping[str, Any]) -> None:
+    """Of the last event's metadata LangChain makes the answer's."""
+    dispatch = cast("Any", events).dispatch
+
+    def stamping(event: Mapping[str, Any]) -> None:
+        ends = event.get("event") == "message-finish"
+        dispatch({**event, "metadata": {**(event.get("metadata") or {}), **told}} if ends else event)
+
+    vars(events)["dispatch"] = stamping

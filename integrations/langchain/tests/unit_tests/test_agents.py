@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain_anthropic import ChatAnthropic
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -195,6 +195,15 @@ async def test_an_agents_structured_response(wire: Wire) -> None:
     agent: Any = create_agent(chat(model=wire[0], prompt_id="persona"), [], response_format=Report)
     for state in (agent.invoke({"messages": ["Report"]}), await agent.ainvoke({"messages": ["Report"]})):
         assert state["structured_response"] == Report(city="text")
+
+
+@pytest.mark.parametrize("llm", [None, ChatOpenAI])
+async def test_a_structured_response_beside_tools(llm: Any, openai: FakeOpenAI) -> None:
+    given: dict[str, Any] = {"llm": llm(model="gpt-4o")} if llm else {}
+    agent: Any = create_agent(chat(model="gpt-4o", prompt_id="persona", **given), TOOLS, response_format=Report)
+    for state in (agent.invoke({"messages": [FIRST]}), await agent.ainvoke({"messages": [FIRST]})):
+        assert state["structured_response"] == Report(city="text")
+        assert any(isinstance(message, ToolMessage) for message in state["messages"])
 
 
 async def test_variables_of_one_run_by_middleware(openai: FakeOpenAI) -> None:

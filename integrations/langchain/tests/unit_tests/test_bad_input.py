@@ -10,6 +10,8 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 
 from langchain_promptwire import ChatPromptwire
+from promptwire import Resolver
+from promptwire.backends.memory import MemoryBackend
 from promptwire.errors import ConfigurationError, MissingVariablesError, PromptConfigError, PromptwireError
 from promptwire.testing import FakeLangfuse, FakeOpenAI
 from tests.doubles.anthropic import FakeAnthropic
@@ -95,6 +97,13 @@ def test_instructions_alone_on_anthropics_wire(anthropic: FakeAnthropic) -> None
     )
     model.invoke([])
     assert anthropic.requests[-1].json["messages"] == [{"role": "user", "content": "You are E."}]
+
+
+def test_a_prompt_without_messages_is_not_said_to_be_sent(caplog: pytest.LogCaptureFixture) -> None:
+    model = ChatPromptwire(model="gpt-4o", prompt_id="empty", resolver=Resolver(MemoryBackend({"empty": []})))
+    with pytest.raises(ConfigurationError, match="nothing to send"):
+        model.invoke([])
+    assert caplog.records == []
 
 
 def test_what_auto_leaves_out_is_noted_once(openai: FakeOpenAI, caplog: pytest.LogCaptureFixture) -> None:

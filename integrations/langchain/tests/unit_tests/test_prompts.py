@@ -16,7 +16,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 import promptwire
-from langchain_promptwire import ManagedPromptTemplate
+from langchain_promptwire import ChatPromptwire, ManagedPromptTemplate
 from promptwire import Resolver
 from promptwire.backends.memory import MemoryBackend
 from promptwire.errors import (
@@ -328,6 +328,27 @@ def test_version_label_and_backend_choose(langfuse: FakeLangfuse) -> None:
     assert said == ["Human: Tell me about Rome", "Human: Newer Rome"]
     files = Resolver(MemoryBackend({"text": "Mine {{topic}}"}))
     assert template("text", backend=None, resolver=files).invoke("Rome").to_string() == "Human: Mine Rome"
+
+
+@each_door
+async def test_of_weighted_labels_each_call_gets_one(door: str, langfuse: FakeLangfuse) -> None:
+    langfuse.publish("text", "Newer {{topic}}", labels=["staging"])
+    weights = {"production": 1, "staging": 1}
+    said = [
+        (await DOORS[door](template("text", label=weights, rollout_key=key), {"topic": "it"}))[0].text
+        for key in [*range(12), *range(12)]
+    ]
+    assert said[:12] == said[12:]
+    assert set(said) == {"Tell me about it", "Newer it"}
+
+
+def test_the_label_that_was_chosen_is_told(openai: FakeOpenAI, recorder: Any) -> None:
+    prompt = template("text", label={"production": 1, "staging": 0})
+    answer = (prompt | ChatPromptwire(model="gpt-4o")).invoke({"topic": "it"}, {"callbacks": [recorder]})
+    assert answer.response_metadata["prompt_label"] == "production"
+    assert recorder.chain_metadata[1]["prompt_label"] == "production"
+    with pytest.raises(ConfigurationError, match="weight"):
+        template("text", label={"production": 0}).invoke("it")
 
 
 def test_a_secret_value_is_stars() -> None:

@@ -151,6 +151,13 @@ def test_tools_are_bound_by_the_delegate(openai: FakeOpenAI) -> None:
     )
 
 
+@pytest.mark.parametrize("llm", [None, ChatOpenAI])
+def test_options_go_with_an_empty_list_of_tools(llm: Any, openai: FakeOpenAI) -> None:
+    given: dict[str, Any] = {"llm": llm(model="gpt-4o-mini")} if llm else {}
+    chat(**given).bind_tools([], tool_choice="any", strict=True, parallel_tool_calls=False).invoke("x")
+    assert not openai.requests[-1].json.keys() & {"tools", "tool_choice", "strict", "parallel_tool_calls"}
+
+
 def test_json_mode_of_the_gateway(openai: FakeOpenAI) -> None:
     model = ChatPromptwireGateway(model="gpt-4o").with_structured_output(
         {"title": "J", "type": "object"}, method="json_mode"

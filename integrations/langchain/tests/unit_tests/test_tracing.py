@@ -262,6 +262,17 @@ async def test_the_run_and_the_answer_tell_the_prompt(door: str, delegate: str, 
     assert (metadata["ls_model_type"], metadata["ls_temperature"]) == ("chat", 0.3)
 
 
+@pytest.mark.parametrize("delegate", DELEGATES)
+@pytest.mark.parametrize("door", ["v3 output", "v3 async output"])
+async def test_the_answer_of_v3s_events_tells_it_too(door: str, delegate: str) -> None:
+    model = chat(prompt_label="production", llm=DELEGATES[delegate]())
+    model.invoke([])
+    answer = await V3[door](model, {})
+    assert answer.response_metadata.items() >= TOLD.items()
+    assert answer.response_metadata["finish_reason"] == "stop"
+    assert answer.text == model.invoke([]).text
+
+
 async def test_include_raw_tells_it_too(recorder: Any) -> None:
     model = chat().with_structured_output(Verdict, include_raw=True)
     answer: Any = await model.ainvoke([], {"callbacks": [recorder]})
