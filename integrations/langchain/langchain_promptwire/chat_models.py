@@ -42,35 +42,35 @@ class ChatPromptwire(Router):
         configurable_keys: the arguments of a call that ``config["configurable"]`` may hold; none unless named here.
 
     Instantiate:
-        .. code-block:: python
-
-            chat = ChatPromptwire(model="langfuse/gpt-4o", prompt_id="welcome", prompt_variables={"name": "Ada"})
+        ```python
+        chat = ChatPromptwire(model="langfuse/gpt-4o", prompt_id="welcome", prompt_variables={"name": "Ada"})
+        ```
 
     Invoke:
-        .. code-block:: python
-
-            chat.invoke("What can you do?")
-            chat.invoke({"name": "Grace", "messages": "What can you do?"})
-            chat.with_prompt("goodbye", name="Ada").invoke([])
+        ```python
+        chat.invoke("What can you do?")
+        chat.invoke({"name": "Grace", "messages": "What can you do?"})
+        chat.with_prompt("goodbye", name="Ada").invoke([])
+        ```
 
     Stream:
-        .. code-block:: python
-
-            for chunk in chat.stream("What can you do?"):
-                print(chunk.text, end="")
+        ```python
+        for chunk in chat.stream("What can you do?"):
+            print(chunk.text, end="")
+        ```
 
     Async:
         ``ainvoke``, ``astream``, ``abatch`` and ``astream_events``; neither the prompt nor the answer blocks the loop.
 
     Tool calling:
-        .. code-block:: python
-
-            chat.bind_tools([get_weather]).invoke("Is it raining?").tool_calls
+        ```python
+        chat.bind_tools([get_weather]).invoke("Is it raining?").tool_calls
+        ```
 
     Structured output:
-        .. code-block:: python
-
-            chat.with_structured_output(Joke).invoke("Tell me a joke")
+        ```python
+        chat.with_structured_output(Joke).invoke("Tell me a joke")
+        ```
 
     Token usage:
         ``answer.usage_metadata``; of a stream, in its last chunks.

@@ -34,9 +34,9 @@ class ChatPromptwireGateway(ModelFields):
         timeout, max_retries: seconds of a call, and how often it is tried again before its first byte.
 
     Instantiate:
-        .. code-block:: python
-
-            model = ChatPromptwireGateway(model="anthropic/claude-haiku-4-5", max_tokens=500)
+        ```python
+        model = ChatPromptwireGateway(model="anthropic/claude-haiku-4-5", max_tokens=500)
+        ```
 
     ``invoke``, ``stream``, their asynchronous forms, ``bind_tools`` and ``with_structured_output`` are as in any chat
     model; ``usage_metadata`` and ``response_metadata`` have the provider's counts and names.

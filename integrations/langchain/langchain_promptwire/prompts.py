@@ -50,15 +50,15 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
         timeout: how many seconds a call waits for a fetch.
 
     Instantiate:
-        .. code-block:: python
-
-            prompt = ManagedPromptTemplate("support/reply", backend="langfuse", label="production")
+        ```python
+        prompt = ManagedPromptTemplate("support/reply", backend="langfuse", label="production")
+        ```
 
     Invoke:
-        .. code-block:: python
-
-            prompt.invoke({"name": "Ada", "history": [("human", "Hi"), ("ai", "Hello!")]})
-            chain = prompt | ChatOpenAI(model="gpt-4o-mini")
+        ```python
+        prompt.invoke({"name": "Ada", "history": [("human", "Hi"), ("ai", "Hello!")]})
+        chain = prompt | ChatOpenAI(model="gpt-4o-mini")
+        ```
 
     Variables that the prompt doesn't use are accepted. Values rank: partial, ambient ``promptwire.variables(...)``,
     given. A placeholder takes a list of messages in any form that LangChain reads. No value or message is templated.
