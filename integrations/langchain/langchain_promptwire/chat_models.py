@@ -29,17 +29,17 @@ class ChatPromptwire(Router):
         environment (``LANGFUSE_PUBLIC_KEY``, ``LANGFUSE_SECRET_KEY``, ``OPENAI_API_KEY``).
 
     Key init args:
-        model: ``[backend/][provider/]model``; the prompt's own model comes before it.
-        prompt_id, prompt_variables, prompt_label, prompt_version: which prompt, filled with what.
-        message_mode: what becomes of the caller's messages: ``"auto"``, ``"replace"`` or ``"prepend"``.
-        llm: what runs the prompt: a chat model, any Runnable with ``bind_tools``, or a factory, so that the prompt's
+        - model: ``[backend/][provider/]model``; the prompt's own model comes before it.
+        - prompt_id, prompt_variables, prompt_label, prompt_version: which prompt, filled with what.
+        - message_mode: what becomes of the caller's messages: ``"auto"``, ``"replace"`` or ``"prepend"``.
+        - llm: what runs the prompt: a chat model, any Runnable with ``bind_tools``, or a factory, so that the prompt's
             model chooses the provider. A factory is called as ``init_chat_model`` is,
             ``factory(model, model_provider="anthropic", temperature=0.3)``, with the provider in LangChain's word for
             it and whichever of ``temperature``, ``max_tokens``, ``timeout`` and ``max_retries`` are set, once for each
             combination; other parameters go with the call. By default a ``ChatPromptwireGateway``.
-        timeout, max_retries, api_key, base_url: for the gateway or the factory; a key and an address are for the
+        - timeout, max_retries, api_key, base_url: for the gateway or the factory; a key and an address are for the
             provider of ``model`` alone.
-        configurable_keys: the arguments of a call that ``config["configurable"]`` may hold; none unless named here.
+        - configurable_keys: the arguments of a call that ``config["configurable"]`` may hold; none unless named here.
 
     Instantiate:
         ```python

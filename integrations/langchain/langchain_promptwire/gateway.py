@@ -28,10 +28,10 @@ class ChatPromptwireGateway(ModelFields):
         ``pip install langchain-promptwire``, and the provider's key in the environment (``OPENAI_API_KEY``).
 
     Key init args:
-        model: ``[provider/]model``.
-        temperature, max_tokens, stop, model_kwargs: parameters of each call.
-        api_key, base_url: by default from the provider's environment variables.
-        timeout, max_retries: seconds of a call, and how often it is tried again before its first byte.
+        - model: ``[provider/]model``.
+        - temperature, max_tokens, stop, model_kwargs: parameters of each call.
+        - api_key, base_url: by default from the provider's environment variables.
+        - timeout, max_retries: seconds of a call, and how often it is tried again before its first byte.
 
     Instantiate:
         ```python

@@ -42,12 +42,12 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
         (``LANGFUSE_PUBLIC_KEY``, ``LANGFUSE_SECRET_KEY``).
 
     Key init args:
-        prompt_id, backend, label, version: which prompt; the id is the only positional argument.
-        partial_variables: values, or functions without arguments that are called for one each time.
-        missing: ``"keep"`` leaves tags without a value in the text; by default they are an error.
-        text_role: the role of a prompt that is one text; ``"user"`` by default.
-        fallback: a text, a list of messages or a ``Prompt``, for when the backend fails.
-        timeout: how many seconds a call waits for a fetch.
+        - prompt_id, backend, label, version: which prompt; the id is the only positional argument.
+        - partial_variables: values, or functions without arguments that are called for one each time.
+        - missing: ``"keep"`` leaves tags without a value in the text; by default they are an error.
+        - text_role: the role of a prompt that is one text; ``"user"`` by default.
+        - fallback: a text, a list of messages or a ``Prompt``, for when the backend fails.
+        - timeout: how many seconds a call waits for a fetch.
 
     Instantiate:
         ```python
