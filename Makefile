@@ -91,7 +91,7 @@ clean: ## removes what the other commands made, but for .uv
 		.uv/bin/python -m pip install --quiet --disable-pip-version-check uv
 
 .venv/.ready: .venv/bin/python constraints.txt $(PROJECTS)
-	@$(INSTALL) --python $< --group dev -e '.[cli,notebook,otel,proxy,redis]' $(EDITABLE)
+	@$(INSTALL) --python $< --group dev -e '.[cli,proxy,redis]' $(EDITABLE)
 	@touch $@
 
 .venv-demo/.ready: .venv-demo/bin/python constraints.txt $(PROJECTS)
@@ -99,7 +99,7 @@ clean: ## removes what the other commands made, but for .uv
 	@touch $@
 
 .venv-floor/.ready: .venv-floor/bin/python .venv-floor/pins.txt
-	@$(INSTALL) --python $< --group test -e '.[cli,notebook,otel,proxy,redis]' $(EDITABLE)
+	@$(INSTALL) --python $< --group test -e '.[cli,proxy,redis]' $(EDITABLE)
 	@touch $@
 
 .venv-floor/.ready: PINS = .venv-floor/pins.txt

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.harness import HEADINGS, ROOT
 
 SCRIPTS = (
-    "resolve", "completion", "acompletion", "langchain", "llamaindex", "imports", "command_line", "outage",
+    "resolve", "completion", "acompletion", "langchain", "llamaindex", "proxy", "imports", "command_line", "outage",
     "single_flight",
 )  # fmt: skip
 RESULTS = ROOT / "benchmarks" / "results.md"

@@ -1,7 +1,8 @@
 """A Langfuse and a model on loopback, in a process of its own, made to cost less than any client of it.
 
 A prompt's name says how its request fares: ``chat`` and most others are answered at once, ``slow-…`` after
-100 ms, and those in ``FAULTS`` as badly as their names say.
+100 ms, and those in ``FAULTS`` as badly as their names say. The model ``broken`` answers 500, ``silent`` never, and a
+prompt that begins "You are t000000001" gets that token as its answer's id.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ CHAT = [
 CONFIG = {"model": "gpt-4o", "temperature": 0.2, "max_tokens": 200}
 MODEL_ANSWER = "We are open from nine to five, and the manual says more on page 12."
 
+_TOKEN = re.compile(rb"You are (t\d{9}),")
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
@@ -100,8 +102,7 @@ class Connection(asyncio.Protocol):
 
     def _serve(self, request: bytes, end: int) -> None:
         if request.startswith(b"POST"):
-            streamed = request.find(b'"stream":true', end) > 0 or request.find(b'"stream": true', end) > 0
-            self.transport.write(STREAM if streamed else COMPLETION)
+            self._complete(request[end:])
             return
         path = request.split(b" ", 2)[1].decode().partition("?")[0]
         if path == "/counts":
@@ -110,6 +111,14 @@ class Connection(asyncio.Protocol):
         name = path.removeprefix(PROMPTS)
         self.counts[name] += 1
         FAULTS.get(name.partition("-")[0], Connection.rightly)(self, name)
+
+    def _complete(self, body: bytes) -> None:
+        if b'"model":"broken"' in body:
+            self.transport.write(_json({"error": {"message": "broken"}}, "500 Internal Server Error"))
+        elif b'"model":"silent"' not in body:
+            answer = STREAM if b'"stream":true' in body or b'"stream": true' in body else COMPLETION
+            token = _TOKEN.search(body)
+            self.transport.write(answer.replace(b"chatcmpl-1", token[1]) if token else answer)
 
     def rightly(self, name: str) -> None:
         self.transport.write(_prompt(name))

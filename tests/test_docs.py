@@ -1,11 +1,14 @@
 """The pages that state what the code holds."""
 
+import json
+from importlib.resources import files
 from pathlib import Path
 
 from docs import console
 from promptwire.cli.exits import MEANINGS
 from promptwire.cli.group import COMMANDS
 from promptwire.gateway.hosts import PROVIDERS, Provider
+from promptwire.proxy.entries import CONTROL_KEYS, MODEL_KEYS, PROMPT_KEYS, RENDERING_KEYS
 
 PAGE = Path(__file__).parents[1] / "docs" / "providers.md"
 HEAD = "| provider | base URL | key | base URL's variable | lacks |\n|---|---|---|---|---|\n"
@@ -33,3 +36,11 @@ def test_the_command_lines_page_has_every_command_and_every_exit_code() -> None:
     page = console.PAGE.read_text(encoding="utf-8")
     assert all(f"promptwire {name}" in page for name in COMMANDS)
     assert all(f"| {code} | {meaning} |" in page for code, meaning in MEANINGS.items())
+
+
+def test_the_proxys_page_names_every_route_and_key() -> None:
+    page = (PAGE.parent / "proxy.md").read_text()
+    routes = json.loads((files("promptwire.proxy") / "openapi.json").read_text())["paths"]
+    said = [f"`{method.upper()} {path.replace('prompt_id', 'id')}`" for path in routes for method in routes[path]]
+    keys = (*CONTROL_KEYS, *MODEL_KEYS, *PROMPT_KEYS, *RENDERING_KEYS, "allowed_models", "allowed_openai_params")
+    assert [text for text in (*said, *(f"`{key}`" for key in keys)) if text not in page] == []

@@ -10,6 +10,7 @@ import pytest
 from promptwire import BackendUnavailableError, ConfigurationError, Resolver, transport
 from promptwire.backends.langfuse import LangfuseBackend
 from promptwire.exchange import Request, TransportError
+from promptwire.proxies import proxy_for
 from promptwire.testing import FakeLangfuse
 
 if TYPE_CHECKING:
@@ -96,3 +97,21 @@ def test_a_proxy_of_another_kind_is_a_configuration_error(scheme: str, door: Doo
         with pytest.raises(ConfigurationError, match="ALL_PROXY") as caught:
             call()
         assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://api.example.com/v1", "http://proxy:3128"),
+        ("http://api.example.com", None),
+        ("https://spared.example", None),
+        ("https://below.spared.example", None),
+        ("https://notspared.example", "http://proxy:3128"),
+        ("https://localhost:8000", None),
+        ("https://[::1]:8000", None),
+    ],
+)
+def test_the_proxy_of_one_url(monkeypatch: pytest.MonkeyPatch, url: str, expected: str | None) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "proxy:3128")
+    monkeypatch.setenv("NO_PROXY", "spared.example")
+    assert proxy_for(url) == expected

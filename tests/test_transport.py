@@ -230,6 +230,33 @@ def test_connecting_ends_at_the_deadline(door: Door) -> None:
         assert time.monotonic() - start < 10
 
 
+_AT_ONCE = """
+import sys, threading, time
+sys.setswitchinterval(1e-6)
+from promptwire.exchange import Request, TransportError
+from promptwire.transport import fetch
+failed, start = [], threading.Barrier(16)
+def work():
+    start.wait()
+    try:
+        fetch(Request("GET", "http://127.0.0.1:9/"), lambda: time.monotonic() + 30, 1000)
+    except TransportError:
+        return
+    except BaseException as error:
+        failed.append(error)
+threads = [threading.Thread(target=work) for _ in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(failed)
+"""
+
+
+def test_the_first_requests_may_be_made_at_once() -> None:
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", _AT_ONCE], check=True, capture_output=True, text=True)
+        assert done.stdout == "[]\n"
+
+
 _FIRST_REQUEST = """
 import sys, time
 from promptwire.exchange import Request, TransportError

@@ -91,7 +91,12 @@ def test_one_version_everywhere() -> None:
 
 def test_only_the_transport_imports_httpx() -> None:
     assert importers("httpx", "httpx_aiohttp") == {"transport.py"}
-    assert importers("aiohttp") <= {"transport.py"}
+    assert importers("aiohttp") <= {"transport.py", "proxy/upstream.py"}
+
+
+def test_the_proxys_extra_is_imported_by_the_proxy_alone() -> None:
+    found = importers("httptools", "orjson", "prometheus_client", "starlette", "uvicorn", "uvloop")
+    assert {path for path in found if not path.startswith("proxy/")} == set()
 
 
 def test_the_core_knows_no_framework() -> None:

@@ -40,14 +40,14 @@ class PromptCall:
     fallback: Fallback = None
 
     def __post_init__(self) -> None:
-        for name in ("variables", "overrides"):
-            if not isinstance(getattr(self, name), Mapping):
+        for given in (self.variables, self.overrides):
+            if given.__class__ is not dict and not isinstance(given, Mapping):
                 raise ConfigurationError(f"prompt {self.prompt_id!r}: prompt_variables is a mapping of names to values")
         if self.message_mode not in MODES:
             raise ConfigurationError(f"message_mode is one of {', '.join(MODES)}, not {self.message_mode!r}")
         for name in ("messages_placeholder", "input_variable", "text_role"):
-            if not isinstance(given := getattr(self, name), str | None):
-                raise ConfigurationError(f"{name} is a text, not {type(given).__name__}")
+            if (text := getattr(self, name)) is not None and not isinstance(text, str):
+                raise ConfigurationError(f"{name} is a text, not {type(text).__name__}")
         if self.missing is not None:
             check_missing(self.missing)
         object.__setattr__(self, "label", choose_label(self.prompt_id, self.label, self.rollout_key))

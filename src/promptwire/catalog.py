@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
-from promptwire.backends import Backend, PromptSummary, PromptVersion, backend_prefix, history_backend
+from promptwire.backends import Backend, PromptSummary, backend_prefix, history_backend
 from promptwire.backends.http import Http
 from promptwire.cache import where
 from promptwire.errors import BackendUnavailableError, ConfigurationError, PromptwireError
 from promptwire.fetching import Fetcher, Flight
+from promptwire.history import History
 from promptwire.prompts import Prompt, PromptRef
 from promptwire.publishing import Pushed, check_labels, push
 
@@ -56,14 +57,14 @@ class Catalog:
         """``list_prompts`` without blocking the loop."""
         return await _await(self._listing(backend, timeout))
 
-    def history(self, prompt_id: str, **options: Unpack[HistoryOptions]) -> list[PromptVersion]:
+    def history(self, prompt_id: str, **options: Unpack[HistoryOptions]) -> History:
         """A prompt's newest ``limit`` versions, or all, the newest first; asks the backend each time.
 
         Raises the errors of ``get_prompt``, and ``ConfigurationError`` for a backend that keeps no history.
         """
         return _wait(self._history(prompt_id, **options))
 
-    async def ahistory(self, prompt_id: str, **options: Unpack[HistoryOptions]) -> list[PromptVersion]:
+    async def ahistory(self, prompt_id: str, **options: Unpack[HistoryOptions]) -> History:
         """``history`` without blocking the loop."""
         return await _await(self._history(prompt_id, **options))
 
@@ -90,14 +91,16 @@ class Catalog:
         backend: str | Backend | None = None,
         limit: int | None = None,
         timeout: float | None = None,
-    ) -> "_Work[list[PromptVersion]]":
+    ) -> "_Work[History]":
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             raise ConfigurationError(f"limit is a whole number of at least 1, not {limit!r}")
         if isinstance(prompt_id, str) and (prefix := backend_prefix(prompt_id)):
             backend, prompt_id = prefix, prompt_id[len(prefix) + 1 :]
         opened = history_backend(self.open_backend(backend))
         place = where(opened.name, PromptRef(prompt_id))
-        return self._begin(opened, place, timeout, lambda http: list(opened.history(prompt_id, limit, http)))
+        return self._begin(
+            opened, place, timeout, lambda http: History(prompt_id, opened.history(prompt_id, limit, http))
+        )
 
     def _push(
         self,

@@ -5,12 +5,16 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from promptwire.display import Displayed
 from promptwire.frozen import thaw
 from promptwire.masking import masked
 from promptwire.messages import Placeholder
 from promptwire.prompts import Prompt
+
+if TYPE_CHECKING:
+    from promptwire.display.view import View
 
 Change = Literal["same", "removed", "added"]
 
@@ -37,19 +41,8 @@ class MessageDifference:
         return f"message {number} ({self.before_role or self.after_role})"
 
     def words(self) -> list[tuple[Change, str]]:
-        """Its text in pieces, in order; longer texts than 2,000 words are compared by line."""
-        before, after = self.before or "", self.after or ""
-        old, new = _WORDS.findall(before), _WORDS.findall(after)
-        if max(len(old), len(new)) > MAX_WORDS:
-            old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-        pieces: list[tuple[Change, str]] = []
-        for tag, start, end, start2, end2 in difflib.SequenceMatcher(None, old, new).get_opcodes():
-            gone, come = "".join(old[start:end]), "".join(new[start2:end2])
-            changes: list[tuple[Change, str]] = (
-                [("same", gone)] if tag == "equal" else [("removed", gone), ("added", come)]
-            )
-            pieces += [piece for piece in changes if piece[1]]
-        return pieces
+        """Its text in pieces, in order."""
+        return word_changes(self.before or "", self.after or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +55,7 @@ class SettingDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class Differences:
+class Differences(Displayed):
     """False where the two prompts say the same, whatever their ids, versions and labels."""
 
     messages: tuple[MessageDifference, ...]
@@ -70,6 +63,11 @@ class Differences:
 
     def __bool__(self) -> bool:
         return bool(self.messages or self.settings)
+
+    def _view(self) -> "View":
+        from promptwire.display.differences import differences_view
+
+        return differences_view(self)
 
     def unified(self, before: str = "before", after: str = "after") -> str:
         """A unified text, with a hunk for the settings and one for each message; empty where nothing differs."""
@@ -85,6 +83,19 @@ class Differences:
         for message in self.messages:
             yield f"@@ {message.title} @@"
             yield from _body(message.before, message.after)
+
+
+def word_changes(before: str, after: str) -> list[tuple[Change, str]]:
+    """Both texts in pieces, in order; texts of more than 2,000 words are compared by line."""
+    old, new = _WORDS.findall(before), _WORDS.findall(after)
+    if max(len(old), len(new)) > MAX_WORDS:
+        old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    pieces: list[tuple[Change, str]] = []
+    for tag, start, end, start2, end2 in difflib.SequenceMatcher(None, old, new).get_opcodes():
+        gone, come = "".join(old[start:end]), "".join(new[start2:end2])
+        changes: list[tuple[Change, str]] = [("same", gone)] if tag == "equal" else [("removed", gone), ("added", come)]
+        pieces += [piece for piece in changes if piece[1]]
+    return pieces
 
 
 def compare(before: Prompt, after: Prompt) -> Differences:

@@ -102,9 +102,20 @@ class BackendUnavailableError(BackendError):
 
 
 class GatewayError(PromptwireError):
-    """The model provider refused, failed or broke off; ``body`` is its answer as text, keys masked."""
+    """The model provider refused, failed or broke off; ``body`` is its answer as text, keys masked.
 
-    def __init__(self, message: str, *, status_code: int | None = None, body: str | None = None) -> None:
+    ``retry_after`` is the seconds that it asked to wait for, if it did.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        body: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.body = body
+        self.retry_after = retry_after

@@ -1,7 +1,12 @@
 """What goes over HTTP and comes back, in records of our own: the rest of the house knows no HTTP library."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from promptwire.errors import ConfigurationError
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+:([!-~]([ -~]*[!-~])?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +38,14 @@ class TransportError(Exception):
 
 class TooLargeError(TransportError):
     """The answer's body is over the limit."""
+
+
+class TimedOutError(TransportError):
+    """The server was reached, but didn't answer in time."""
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raises ``ConfigurationError`` for a header that can't be sent; HTTP libraries would quote it, key and all."""
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(f"{name}:{value}"):
+            raise ConfigurationError(f"header {name!r} can't be sent: its value is no plain ASCII text; check the keys")

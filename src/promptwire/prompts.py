@@ -1,24 +1,25 @@
 """The nouns: what a prompt is, which one is meant, and what rendering makes of it."""
 
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from promptwire.compiled import asked_variables, compile_steps, digest
 from promptwire.display import Displayed
 from promptwire.errors import ConfigurationError, MissingVariablesError, PromptConfigError, TemplateError
 from promptwire.frozen import FrozenDict, freeze, is_object, thaw
 from promptwire.log import logger
-from promptwire.messages import Placeholder, PlainStep, Step, compile_message, fill_slot, slot_error
+from promptwire.messages import Placeholder, PlainStep, Step, fill_slot, slot_error
 from promptwire.params import read_config
 from promptwire.rendered import RenderedPrompt, Source
 
 if TYPE_CHECKING:
+    from promptwire.backends import Backend
+    from promptwire.differences import Differences
     from promptwire.display.view import View
+    from promptwire.history import History
 
 Missing = Literal["error", "keep"]
 
@@ -131,12 +132,12 @@ class Prompt(Displayed):
         put(self, "tools", freeze(params.pop("tools", ())))
         put(self, "response_format", freeze(params.pop("response_format", None)))
         put(self, "params", freeze(params))
-        steps = _compile(self)
+        steps = compile_steps(self)
         put(self, "_steps", steps)
-        put(self, "variables", _variables(steps, self.partials))
+        put(self, "variables", asked_variables(steps, self.partials))
         slots = [step.name for step in steps if isinstance(step, Placeholder)]
         put(self, "placeholders", tuple(dict.fromkeys(slots)))
-        put(self, "_digest", _digest(self))
+        put(self, "_digest", digest(self))
         object.__delattr__(self, "messages" if self.text is None else "text")  # _InSteps has them
 
     @property
@@ -211,6 +212,18 @@ class Prompt(Displayed):
             items[0]["role"] = text_role  # type: ignore[index]
         return RenderedPrompt(self, items, source, missing, is_open=is_open, values=values)
 
+    def diff(self, other: "Prompt") -> "Differences":
+        """What the other says instead, by message and by setting."""
+        from promptwire.differences import compare
+
+        return compare(self, other)
+
+    def history(self, *, backend: "str | Backend | None" = None, limit: int | None = None) -> "History":
+        """Its newest ``limit`` versions, or all, asked of the backend that it came from, or of the one given."""
+        from promptwire.default import default_resolver
+
+        return default_resolver().history(self.id, backend=backend or self.backend, limit=limit)
+
     def _view(self) -> "View":
         from promptwire.display.prompts import prompt_view
 
@@ -256,36 +269,6 @@ def _read_messages(prompt: Prompt) -> tuple[FrozenDict | Placeholder, ...]:
 
 _InSteps("text", lambda prompt: _read_messages(prompt)[0]["content"])  # type: ignore[index]
 _InSteps("messages", _read_messages)
-
-
-def _compile(prompt: Prompt) -> tuple[PlainStep | Step | Placeholder, ...]:
-    if prompt.text is not None:
-        if not isinstance(prompt.text, str):
-            raise TemplateError(f"{prompt.where}: its text is not a text but {type(prompt.text).__name__}")
-        return (compile_message(FrozenDict(role="user", content=prompt.text), prompt.dialect, prompt.where),)
-    if not isinstance(prompt.messages, tuple):
-        raise TemplateError(f"{prompt.where}: its messages are not a list but {type(prompt.messages).__name__}")
-    return tuple(
-        compile_message(item, prompt.dialect, f"{prompt.where}, message {number}")
-        for number, item in enumerate(prompt.messages, 1)
-    )
-
-
-def _variables(steps: Sequence[PlainStep | Step | Placeholder], partials: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the caller must give; a single message's own tuple where it says the same."""
-    each = [step.variables for step in steps if not isinstance(step, Placeholder)]
-    named = tuple(name for name in dict.fromkeys(chain(*each)) if name not in partials)
-    return each[0] if len(each) == 1 and each[0] == named else named
-
-
-def _digest(prompt: Prompt) -> bytes:
-    messages = prompt.messages and [
-        {"placeholder": item.name} if isinstance(item, Placeholder) else item for item in prompt.messages
-    ]
-    partials = {name: str(value) for name, value in prompt.partials.items()}
-    parts = [prompt.dialect, prompt.text, messages, prompt.model, prompt.provider, prompt.settings(), partials]
-    canonical = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).digest()
 
 
 def check_missing(missing: object) -> None:

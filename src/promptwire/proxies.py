@@ -22,6 +22,19 @@ def mounts(transport: Callable[[str], Any]) -> dict[str, Any]:
     return chosen
 
 
+def proxy_for(url: str) -> str | None:
+    """The proxy that requests to ``url`` go through; ``None`` is a direct connection."""
+    table = mounts(lambda proxy: proxy)
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    labels = host.split(".")
+    spared = [f"all://*.{'.'.join(labels[start:])}" for start in range(1, len(labels))]
+    if any(pattern in table for pattern in (f"all://{host}", f"all://[{host}]", *spared)):
+        return None
+    found: str | None = table.get(f"{parts.scheme}://")
+    return found
+
+
 def _usable(url: str) -> str:
     """With its scheme; the message leaves it out, since it may hold a password."""
     full = url if "://" in url else f"http://{url}"

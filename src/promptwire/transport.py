@@ -6,7 +6,6 @@ The only module that imports httpx, at the first call: building a client costs s
 import asyncio
 import atexit
 import importlib
-import re
 import sys
 import threading
 import time
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptwire.deadlines import ClampedBackend, until
 from promptwire.errors import ConfigurationError
-from promptwire.exchange import Request, Response, TooLargeError, TransportError
+from promptwire.exchange import Request, Response, TooLargeError, TransportError, check_headers
 from promptwire.proxies import mounts
 from promptwire.workers import rebuild_after_fork
 
@@ -32,8 +31,6 @@ MAX_CONNECTIONS = 1000
 # Under the 5 s after which common servers (Node, uvicorn) drop an idle connection: a POST that meets
 # the drop can't be told from one that was carried out, and is not retried.
 KEEPALIVE = 4.0
-
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+:([!-~]([ -~]*[!-~])?)?")
 
 
 class Streaming:
@@ -109,10 +106,7 @@ async def open_astream(request: Request, timeout: float) -> AsyncGenerator[Strea
 def _build(client: Any, request: Request, timeout: float) -> "httpx.Request":
     import httpx
 
-    for name, value in request.headers.items():
-        if not _HEADER.fullmatch(f"{name}:{value}"):
-            # httpx's own refusals quote the value, which may be a key.
-            raise ConfigurationError(f"header {name!r} can't be sent: its value is no plain ASCII text; check the keys")
+    check_headers(request.headers)
     limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
     built: httpx.Request = client.build_request(
         request.method, _url(request.url), headers=request.headers, content=request.body, timeout=limits
@@ -127,7 +121,7 @@ def _load_httpx() -> None:
         try:
             importlib.import_module("httpx")
         finally:
-            del sys.modules["httpx._main"]
+            sys.modules.pop("httpx._main", None)  # another thread may have been first
 
 
 @contextmanager
@@ -198,7 +192,7 @@ def _new_sync_client() -> "httpx.Client":
     limits = httpx.Limits(
         max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE
     )
-    verify = _tls()
+    verify = tls()
 
     def transport(proxy: str | None = None) -> httpx.HTTPTransport:
         made = httpx.HTTPTransport(verify=verify, limits=limits, proxy=proxy)
@@ -239,7 +233,8 @@ def _url(text: str) -> "httpx.URL":
 
 
 @cache
-def _tls() -> Any:
+def tls() -> Any:
+    """The TLS settings of every connection."""
     import httpx
 
     return httpx.create_ssl_context()
@@ -288,10 +283,10 @@ def _new_async_client(sessions: list[Any]) -> "httpx.AsyncClient":
 
     def transport(proxy: str | None = None) -> AiohttpTransport:
         def session() -> aiohttp.ClientSession:
-            connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE, ssl=_tls())
+            connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE, ssl=tls())
             sessions.append(made := aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()))
             return made
 
-        return AiohttpTransport(verify=_tls(), proxy=httpx.Proxy(proxy) if proxy else None, client=session)
+        return AiohttpTransport(verify=tls(), proxy=httpx.Proxy(proxy) if proxy else None, client=session)
 
     return _dressed(httpx.AsyncClient(transport=transport(), mounts=mounts(transport), trust_env=False))

@@ -59,6 +59,7 @@ BROKEN: list[tuple[str | bytes, type[PromptwireError], str]] = [
     ("text: !!int ''", PromptConfigError, "YAML tags"),
     ("text: !!bool x", PromptConfigError, "YAML tags"),
     ("text: !own {a: b}", PromptConfigError, "YAML tags"),
+    ("text: " + "[" * 50_000 + "]" * 50_000, PromptConfigError, "nested too deeply"),
     ("text: Grüße".encode("latin-1"), PromptConfigError, "file p.yaml can't be read as UTF-8 text"),
     (b"\xff\xfet\x00e\x00", PromptConfigError, "can't be read as UTF-8 text"),
     (b"text: " + b"x" * 10_000_000, PromptConfigError, "file p.yaml is larger than 10 MB"),

@@ -59,3 +59,8 @@ def test_stubs_are_a_module_of_types(run: Run, project: FakeLangfuse) -> None:
     names: dict[str, object] = {}
     exec(run("stubs").stdout, names)  # noqa: S102 - what the test is about
     assert names["CONTRACTS"] == {"support/reply": names["SupportReply"]}
+
+
+def test_a_reference_alone_asks_for_no_list(run: Run, project: FakeLangfuse) -> None:
+    assert run("lock", "langfuse:support/reply@1").stdout == "support/reply\tlangfuse\t\t1\n"
+    assert not [request for request in project.requests if "limit=" in request.path]

@@ -51,10 +51,12 @@ def test_an_explicit_key_never_reaches_another_provider(
     before = {name: servers[name].count for name in NAMES}
     with pytest.raises(promptwire.GatewayError):
         promptwire.completion(
-            model=f"{callers}/m", prompt_id="p", api_key=EXPLICIT, max_retries=0, resolver=promptwire.Resolver(backend)
-        )
+            model=f"{callers}/m", prompt_id="p", api_key=EXPLICIT, max_retries=0, resolver=promptwire.Resolver(backend),
+            extra_headers={"x-callers": "sk-in-a-header"},
+        )  # fmt: skip
     [(name, request)] = asked(servers, before)
     assert name == theirs
+    assert ("x-callers" in request.headers) == (callers == theirs)
     keys = " ".join(value for header, value in request.headers.items() if header not in {"host", "content-length"})
     assert (EXPLICIT in keys) == (callers == theirs)
     assert (f"sk-env-{theirs}" in keys) == (callers != theirs)

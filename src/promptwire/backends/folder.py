@@ -95,12 +95,19 @@ def state(path: Path) -> Hashable:
     return path.name, status.st_mtime_ns, status.st_size, status.st_ino
 
 
+MAX_DEPTH = 100
+
+
 def read_yaml(text: str, where: str) -> Any:
     """Plain YAML: no tags, and no aliases, which can grow a few lines to gigabytes."""
     import yaml
 
     try:
+        depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:  # the loader's own error comes late: its time grows with the square of the depth
+                raise RecursionError  # noqa: TRY301 - the loader's own word for it
             if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
                 raise PromptConfigError(f"{where}: YAML tags and aliases are not read; write the value out")
         return yaml.safe_load(text)

@@ -20,8 +20,6 @@ PACKAGES = {
     "rich": "pip install 'promptwire[cli]'",
     "starlette": "pip install 'promptwire[proxy]'",
     "redis": "pip install 'promptwire[redis]'",
-    "anywidget": "pip install 'promptwire[notebook]'",
-    "opentelemetry-api": "pip install 'promptwire[otel]'",
 }
 
 Row = tuple[str, str, str, str]

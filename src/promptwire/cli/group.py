@@ -18,6 +18,7 @@ COMMANDS = {
     "render": ("render", "Fill in a prompt's variables; calls no model and needs no key for one."),
     "run": ("run", "Run a prompt on its model and print the answer."),
     "diff": ("diff", "Compare two prompts by message and by setting."),
+    "compare": ("compare", "Run versions, labels or models over a file of cases, side by side."),
     "pull": ("pull", "Copy a backend's prompts into a folder of files."),
     "push": ("push", "Put the prompts of a folder into a backend."),
     "check": ("check", "Check the prompts of a folder: templates, settings, variables, models."),

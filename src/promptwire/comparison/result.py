@@ -1,14 +1,14 @@
 """What a comparison found."""
 
-import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from promptwire.comparison.columns import Column
 from promptwire.display import Displayed
-from promptwire.errors import ConfigurationError, PromptwireError
+from promptwire.errors import PromptwireError
 from promptwire.gateway.answers import Answer
+from promptwire.history import needed
 
 if TYPE_CHECKING:
     from promptwire.display.view import View
@@ -91,14 +91,14 @@ class Comparison(Displayed):
 
     def to_pandas(self) -> Any:
         """``rows()`` as a DataFrame. Raises ``ConfigurationError`` without pandas."""
-        return _needed("pandas").DataFrame(list(self.rows()))
+        return needed("pandas").DataFrame(list(self.rows()))
 
     def plot(self) -> Any:
         """Bars of the columns' scores, latencies, tokens and costs, as far as known: a matplotlib figure."""
         names = ("score", "latency", "completion_tokens", "cost")
         totals = self.totals()
         known = [name for name in names if any(getattr(total, name) is not None for total in totals)]
-        figure = _needed("matplotlib.figure").Figure(figsize=(3.2 * max(len(known), 1), 2.6), layout="constrained")
+        figure = needed("matplotlib.figure").Figure(figsize=(3.2 * max(len(known), 1), 2.6), layout="constrained")
         for axes, name in zip(figure.subplots(1, max(len(known), 1), squeeze=False)[0], known, strict=False):
             axes.bar([total.name for total in totals], [getattr(total, name) or 0 for total in totals])
             axes.set_title(_TITLES[name])
@@ -119,11 +119,3 @@ _TITLES = {
 def _sum(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None
-
-
-def _needed(module: str) -> Any:
-    package = module.partition(".")[0]
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigurationError(f"this needs {package}: pip install {package}") from error

@@ -14,6 +14,7 @@ from promptwire.errors import ConfigurationError, PromptwireError
 from promptwire.gateway.answers import Answer, answer
 from promptwire.gateway.ask import Ask
 from promptwire.gateway.driver import ModelCall, asend
+from promptwire.search import Found
 
 MAX_KEPT = 10_000
 
@@ -86,7 +87,9 @@ class Runner:
         if column.model is not None:
             given["model"] = column.model
             options["ignore_prompt_model"] = True
-        plan = Ask.of({**given, "options": options}).plan((column.prompt, "fresh"))
+        ask = Ask.of({**given, "options": options})
+        found: Found = (column.prompt, "fresh")
+        plan = ask.plan(found, ask.target(found))
         return plan.call, plan.info
 
     def _keep(self, key: bytes, known: Answer) -> None:
@@ -103,7 +106,7 @@ class Runner:
         return Cell(text, known, None, known.latency, read, made, self._cost(known, column, read, made), score, cached)
 
     def _cost(self, known: Answer, column: Column, read: int | None, made: int | None) -> float | None:
-        names = (column.model, column.prompt.model, known.get("model"))
+        names = (column.model or column.prompt.model, known.get("model"))
         price = next((price for name in names if name and (price := self._prices.get(name))), None)
         if price is None or read is None or made is None:
             return None
@@ -125,7 +128,8 @@ def _progress(total: int, *, shown: bool | None) -> Generator[Any]:
         yield lambda: None
         return
     console = Console(stderr=True)
-    if not (console.is_terminal or console.is_jupyter if shown is None else shown):
+    watched = console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal)
+    if not (watched if shown is None else shown):
         yield lambda: None
         return
     with Progress(console=console, transient=True) as bar:

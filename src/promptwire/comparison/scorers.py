@@ -1,12 +1,12 @@
 """What an answer is worth."""
 
-import importlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from promptwire.errors import ConfigurationError
+from promptwire.history import needed
 
 Score: TypeAlias = Callable[[str, Mapping[str, Any]], Any]
 Scorer: TypeAlias = str | Mapping[str, Any] | Score
@@ -18,7 +18,7 @@ def find_scorer(given: Scorer | None, cases: Sequence[Mapping[str, Any]]) -> Sco
         return given
     if isinstance(given, Mapping):
         schema = given
-        _jsonschema()
+        needed("jsonschema")
         return lambda text, _: _matches(text, schema)
     judge = _NAMED.get(given)
     if judge is None:
@@ -42,20 +42,13 @@ def _regex(text: str, expected: Any) -> bool:
 
 def _matches(text: str, schema: Any) -> bool:
     """Whether the text is JSON of the schema; in a fence, as models like to answer, too."""
-    jsonschema = _jsonschema()
+    jsonschema = needed("jsonschema")
     fenced = re.fullmatch(r"\s*```(?:json)?\n(.*)\n```\s*", text, re.DOTALL)
     try:
         jsonschema.validate(json.loads(fenced[1] if fenced else text), schema)
     except (ValueError, RecursionError, jsonschema.ValidationError):
         return False
     return True
-
-
-def _jsonschema() -> Any:
-    try:
-        return importlib.import_module("jsonschema")
-    except ImportError as error:
-        raise ConfigurationError("a JSON schema needs jsonschema: pip install jsonschema") from error
 
 
 _NAMED: dict[str, Callable[[str, Any], bool]] = {"exact": _exact, "regex": _regex, "json_schema": _matches}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from promptwire import log
 from promptwire.backends import Backend, backend_class, known_backends
 from promptwire.calls import RENDERING, PromptCall, make_ready, refuse_without_id, turn
 from promptwire.compose import Turn
@@ -13,7 +14,7 @@ from promptwire.gateway.answers import PromptInfo, describe
 from promptwire.gateway.driver import ModelCall, model_call
 from promptwire.gateway.fitting import settings_for
 from promptwire.gateway.parameters import OPENAI_PARAMS, CompletionOptions
-from promptwire.gateway.providers import CallerModel, choose, parse_model
+from promptwire.gateway.providers import CallerModel, Target, choose, parse_model
 from promptwire.params import merge_params, nearest
 from promptwire.resolver import Resolver
 from promptwire.search import Found
@@ -45,6 +46,7 @@ class Ask:
     params: dict[str, Any]
     controls: dict[str, Any] = field(repr=False)
     stream: bool = False
+    defaults: Mapping[str, object] = field(default_factory=dict)  # below what the prompt sets
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Ask":
@@ -54,7 +56,7 @@ class Ask:
         caller = parse_model(
             given["model"], backends, _secret(options.get("api_key")), base, options.get("api_version")
         )
-        backend_options = _take_backend_options(options, caller.backend)
+        backend_options = take_backend_options(options, caller.backend)
         controls = {name: options.pop(name) for name in _CONTROLS if name in options}
         _check_names(options)
         resolver = controls.get("resolver") or default_resolver()
@@ -63,23 +65,25 @@ class Ask:
         return cls(
             resolver=resolver,
             caller=caller,
-            turns=_turns(given["messages"]),
+            turns=read_turns(given["messages"]),
             call=_prompt_call(given, resolver, caller, controls, backend_options),
             params=options,
             controls=controls,
             stream=bool(given["stream"]),
         )
 
-    def plan(self, found: Found | None) -> Plan:
-        """Decide model, key, messages and parameters; pure."""
-        prompt = found[0] if found else None
-        get = self.controls.get
-        target = choose(
+    def target(self, found: Found | None) -> Target:
+        """Decide model, address and key; pure."""
+        return choose(
             self.caller,
-            prompt,
-            ignore_prompt_model=bool(get("ignore_prompt_model")),
-            allowed_models=get("allowed_models"),
+            found[0] if found else None,
+            ignore_prompt_model=bool(self.controls.get("ignore_prompt_model")),
+            allowed_models=self.controls.get("allowed_models"),
         )
+
+    def plan(self, found: Found | None, target: Target) -> Plan:
+        """Decide messages and parameters; pure."""
+        get = self.controls.get
         messages: Sequence[object] = [turn.item for turn in self.turns]
         info = None
         settings: Mapping[str, object] = {}
@@ -95,7 +99,7 @@ class Ask:
         extra = get("extra_body") or {}
         if not isinstance(extra, Mapping):
             raise ConfigurationError(f"extra_body is a mapping, not {type(extra).__name__}")
-        params = {**merge_params(settings, self.params), **extra}
+        params = {**merge_params(self.defaults, settings, self.params), **extra}
         call = model_call(
             target,
             messages,
@@ -103,9 +107,19 @@ class Ask:
             stream=self.stream,
             timeout=get("timeout"),
             retries=get("max_retries"),
-            headers=get("extra_headers"),
+            headers=self._headers(target),
         )
         return Plan(call, info)
+
+    def _headers(self, target: Target) -> Mapping[str, str] | None:
+        """They may hold keys, and so belong to the caller's provider alone."""
+        given: Mapping[str, str] | None = self.controls.get("extra_headers")
+        if given and target.provider != self.caller.provider:
+            log.logger.warning(
+                "extra_headers are %s's: left out of a call to %s", self.caller.provider, target.provider
+            )
+            return None
+        return given
 
 
 def _prompt_call(
@@ -135,8 +149,8 @@ def _prompt_call(
     )
 
 
-def _take_backend_options(options: dict[str, Any], backend: str | None) -> dict[str, Any]:
-    """The keywords that configure the backend of this call, under its constructor's names."""
+def take_backend_options(options: dict[str, Any], backend: str | None) -> dict[str, Any]:
+    """Take the keywords that configure the backend of this call out of ``options``, under its constructor's names."""
     prefixes = tuple(f"{name}_" for name in known_backends())
     mine: Mapping[str, str] = backend_class(backend).options if backend else {}
     taken: dict[str, Any] = {}
@@ -157,7 +171,8 @@ def _check_names(params: Mapping[str, Any]) -> None:
             )
 
 
-def _turns(messages: object) -> list[Turn]:
+def read_turns(messages: object) -> list[Turn]:
+    """OpenAI's messages as ``compose`` sees them. Raises ``ConfigurationError`` for what is none."""
     if messages is None:
         return []
     if not isinstance(messages, list | tuple):

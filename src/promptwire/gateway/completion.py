@@ -48,7 +48,7 @@ def completion(
     ask = Ask.of(locals())
     resolver, call = ask.resolver, ask.call
     found = resolver.find(call.prompt_id, **call.options()) if call else None
-    plan = ask.plan(found)
+    plan = ask.plan(found, ask.target(found))
     if not stream:
         started = perf_counter()
         return answer(send(plan.call), plan.info, perf_counter() - started)
@@ -84,7 +84,7 @@ async def acompletion(
     ask = Ask.of(locals())
     resolver, call = ask.resolver, ask.call
     found = await resolver.afind(call.prompt_id, **call.options()) if call else None
-    plan = ask.plan(found)
+    plan = ask.plan(found, ask.target(found))
     if not stream:
         started = perf_counter()
         return answer(await asend(plan.call), plan.info, perf_counter() - started)

@@ -4,10 +4,10 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from promptwire import log
 from promptwire.backends.http import retry_after
@@ -25,6 +25,24 @@ TIMEOUT = 600.0
 RETRIES = 2
 RETRIED = frozenset({408, 409, 429, *range(500, 600)})
 MAX_PAUSE = 60.0
+
+
+class Arriving(Protocol):
+    """An answer on the running loop whose body is still to be read; ``Streaming`` is one."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    def achunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises ``TransportError``."""
+        ...
+
+    async def aread(self) -> Response:
+        """The whole body. Raises ``TransportError``."""
+        ...
+
+
+Open = Callable[[Request, float], AbstractAsyncContextManager[Arriving]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +107,19 @@ def send(call: ModelCall) -> dict[str, Any]:
         return _decode(call, answer.read())
 
 
-async def asend(call: ModelCall) -> dict[str, Any]:
+async def asend(call: ModelCall, open_: Open = open_astream) -> dict[str, Any]:
     """``send`` on the running loop."""
-    stack, answer = await aconnect(call)
+    response = await areceive(call, open_)
+    with _Mapped(call):
+        return _decode(call, response)
+
+
+async def areceive(call: ModelCall, open_: Open = open_astream) -> Response:
+    """The provider's answer, whole and as it came."""
+    stack, answer = await aconnect(call, open_)
     async with stack:
         with _Mapped(call):
-            return _decode(call, await answer.aread())
+            return await answer.aread()
 
 
 def stream(call: ModelCall) -> Iterator[dict[str, Any]]:
@@ -118,7 +143,7 @@ def chunks(call: ModelCall, stack: ExitStack, answer: Streaming) -> Iterator[dic
         events.end()
 
 
-async def achunks(call: ModelCall, stack: AsyncExitStack, answer: Streaming) -> AsyncGenerator[dict[str, Any]]:
+async def achunks(call: ModelCall, stack: AsyncExitStack, answer: Arriving) -> AsyncGenerator[dict[str, Any]]:
     """``chunks`` on the running loop."""
     events = call.wire.events()
     async with stack:
@@ -144,13 +169,13 @@ def connect(call: ModelCall) -> tuple[ExitStack, Streaming]:
         time.sleep(pause)
 
 
-async def aconnect(call: ModelCall) -> tuple[AsyncExitStack, Streaming]:
-    """``connect`` on the running loop."""
+async def aconnect(call: ModelCall, open_: Open = open_astream) -> tuple[AsyncExitStack, Arriving]:
+    """``connect`` on the running loop, by the loop's own client or ``open_``."""
     attempts = _Attempts(call)
     while True:
         async with AsyncExitStack() as stack:
             try:
-                answer = await stack.enter_async_context(open_astream(call.request, call.timeout))
+                answer = await stack.enter_async_context(open_(call.request, call.timeout))
                 if answer.status == 200:
                     return stack.pop_all(), answer
                 pause = attempts.after_status(await answer.aread())
@@ -177,7 +202,7 @@ class _Attempts:
     def after_break(self, error: TransportError) -> float:
         """Seconds to wait, or ``GatewayError``."""
         if error.sent or not self._left:
-            raise _broken(self._call, error) from error
+            raise broken(self._call, error) from error
         return self._next(None)
 
     def _next(self, asked: float | None) -> float:
@@ -197,7 +222,7 @@ class _Mapped:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, TransportError):
-            raise _broken(self._call, error) from error
+            raise broken(self._call, error) from error
         if isinstance(error, GatewayError):
             error.args = (f"{self._call.name}: {error}",)
             error.body = error.body and _masked(self._call, error.body)
@@ -211,7 +236,8 @@ def _decode(call: ModelCall, response: Response) -> dict[str, Any]:
     return call.wire.answer(body)
 
 
-def _broken(call: ModelCall, error: TransportError) -> GatewayError:
+def broken(call: ModelCall, error: TransportError) -> GatewayError:
+    """What callers are told of a connection that failed."""
     return GatewayError(f"{call.name}: {error}; check the base URL, or the provider's status")
 
 
@@ -221,7 +247,7 @@ def _refusal(call: ModelCall, response: Response) -> GatewayError:
     status = response.status
     codes = ", ".join(_codes(text))
     message = f"{call.name}: the provider answered {status}{f' ({codes})' if codes else ''}; .body has its words"
-    return GatewayError(message, status_code=status, body=text)
+    return GatewayError(message, status_code=status, body=text, retry_after=retry_after(response.headers))
 
 
 def _codes(text: str) -> list[str]:

@@ -111,10 +111,13 @@ def _kept(item: dict[str, Any], dropped: AbstractSet[str]) -> dict[str, Any]:
     return {key: value for key, value in item.items() if key not in dropped}
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def encode(body: Mapping[str, object]) -> bytes:
     """A request's JSON. Raises ``ConfigurationError`` for what is none."""
     try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return _ENCODER.encode(body).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(
             "the call's messages and parameters must be plain JSON values (texts, numbers, lists, dicts)"

@@ -18,4 +18,4 @@ def preview(*, stream: bool = False, **options: Unpack[CompletionOptions]) -> Re
     named["message_mode"] = named["message_mode"] or "auto"
     ask = Ask.of({**named, "stream": stream, "options": rest})
     found = ask.resolver.find(ask.call.prompt_id, **ask.call.options()) if ask.call else None
-    return ask.plan(found).call.request
+    return ask.plan(found, ask.target(found)).call.request

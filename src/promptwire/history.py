@@ -1,0 +1,39 @@
+"""A prompt's versions, as a list that shows itself."""
+
+import importlib
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from promptwire.backends import PromptVersion
+from promptwire.display import Displayed
+from promptwire.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from promptwire.display.view import View
+
+
+class History(Displayed, list[PromptVersion]):
+    """The newest first: ``history[0]``."""
+
+    def __init__(self, prompt_id: str, versions: Iterable[PromptVersion]) -> None:
+        super().__init__(versions)
+        self.prompt_id = prompt_id
+
+    def to_pandas(self) -> Any:
+        """A row for each version. Raises ``ConfigurationError`` without pandas."""
+        return needed("pandas").DataFrame([asdict(version) for version in self])
+
+    def _view(self) -> "View":
+        from promptwire.display.differences import history_view
+
+        return history_view(self)
+
+
+def needed(module: str) -> Any:
+    """An optional library, or ``ConfigurationError`` with the command that installs it."""
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigurationError(f"this needs {package}: pip install {package}") from error

@@ -1,0 +1,87 @@
+"""uvicorn's HTTP protocol with the bounds that it lacks: on a request's head, and on the time it takes to arrive."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from promptwire.proxy.guard import MAX_HEAD
+from promptwire.proxy.refusals import error_body
+
+REQUEST_SECONDS = 30.0
+_REASONS = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. Errors are of OpenAI's shape here, too."""
+
+    _arrived = 0  # bytes of a head that isn't complete
+    _in_head = False
+    _is_due = True  # whether the client is to say more: a request has begun, or none ever has
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """A connection is to say something soon."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has left."""
+        self._settle()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._in_head, self._is_due, self._arrived = True, True, 0
+
+    def on_headers_complete(self) -> None:
+        """It is complete."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is."""
+        self._is_due = False
+        self._settle()
+        super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come; the parser keeps those of an incomplete head, so they are counted here."""
+        super().data_received(data)
+        if not self._is_due or self.transport.is_closing():
+            return
+        if self._in_head:
+            self._arrived += len(data)
+        if self._arrived > MAX_HEAD:
+            self._refuse(431, f"the headers are larger than {MAX_HEAD // 1000} kB", "headers_too_large")
+        elif self._timer is None:
+            self._wait()
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser can't read."""
+        self._refuse(400, msg, "invalid_request")
+
+    def _wait(self) -> None:
+        self._timer = self.loop.call_later(REQUEST_SECONDS, self._too_slow)
+
+    def _settle(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        self._refuse(408, "the request did not arrive in time", "request_timeout")
+
+    def _refuse(self, status: int, words: str, code: str) -> None:
+        """Answer without a route, if no answer is under way, and hang up."""
+        self._settle()
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's annotation leaves None out
+        if not cycle or cycle.response_complete or not cycle.response_started:
+            body = error_body(status, words, code)
+            head = (
+                f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"
+                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
+        self.transport.close()

@@ -1,0 +1,150 @@
+"""The model's answer on its way to the client: bytes as they come on OpenAI's wire, translated on Anthropic's."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, aclosing, suppress
+
+import orjson
+from starlette.types import Send
+
+from promptwire.errors import GatewayError
+from promptwire.exchange import TransportError
+from promptwire.gateway.driver import Arriving, ModelCall, Open, achunks, aconnect, areceive, asend, broken
+from promptwire.gateway.openai import OpenAIWire
+from promptwire.proxy.refusals import JSON, Headers, RefusedError
+
+MAX_HELD = 1_000_000
+TAIL = 4096
+LAST_SECONDS = 1.0
+
+_KEPT = ("x-request-id", "openai-", "x-ratelimit-", "retry-after", "request-id")
+_STREAM: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+_DONE = b"data: [DONE]\n\n"
+_ENDS = re.compile(rb'data:\s*\[DONE\]|[{,]\s*"finish_reason"\s*:\s*"|(?:^|\n)data:\s*\{\s*"error"')
+
+
+class Reply:
+    """One request's answer as it goes out; knows whether it has begun."""
+
+    __slots__ = ("_send", "headers", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.headers: Headers = []
+        self.status = 0
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the head."""
+        self.status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *self.headers]})
+
+    async def write(self, body: bytes, *, more: bool) -> None:
+        """Send a part of the body."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def whole(self, status: int, body: bytes, headers: Headers) -> None:
+        """Send all of it."""
+        await self.start(status, [(b"content-length", b"%d" % len(body)), *headers])
+        await self.write(body, more=False)
+
+    async def refuse(self, refusal: RefusedError) -> None:
+        """End with an error: the whole answer, or a stream's last event, for which nobody is waited for long."""
+        if not self.status:
+            await self.whole(refusal.status, refusal.body, refusal.headers)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self.write(b"\n" + event(refusal.body), more=False)
+
+
+async def relay(call: ModelCall, reply: Reply, open_: Open) -> None:
+    """Answer with the model's completion. Raises ``GatewayError``."""
+    if not isinstance(call.wire, OpenAIWire):
+        await reply.whole(200, orjson.dumps(await asend(call, open_)), [JSON])
+        return
+    response = await areceive(call, open_)
+    if response.body.lstrip()[:1] != b"{":
+        raise GatewayError(f"{call.name}: the provider's answer is not JSON; is the base URL right?", status_code=200)
+    await reply.whole(200, response.body, [JSON, *kept(response.headers)])
+
+
+async def relay_stream(call: ModelCall, reply: Reply, open_: Open, *, usage: bool) -> None:
+    """Answer with the model's chunks; without ``usage`` the last one, which has no choices, is left out."""
+    stack, answer = await aconnect(call, open_)
+    async with stack:
+        if not answer.headers.get("content-type", "").startswith(("text/html", "application/json")):
+            await reply.start(200, [*_STREAM, *kept(answer.headers)])
+            await _pipe(call, reply, stack, answer, usage=usage)
+            return
+    raise GatewayError(f"{call.name}: the provider's answer is no stream; is the base URL right?", status_code=200)
+
+
+async def _pipe(call: ModelCall, reply: Reply, stack: AsyncExitStack, answer: Arriving, *, usage: bool) -> None:
+    if isinstance(call.wire, OpenAIWire):
+        await _forward(call, reply, answer)
+        return
+    async with aclosing(achunks(call, stack, answer)) as chunks:
+        async for chunk in chunks:
+            if usage or chunk["choices"]:
+                await reply.write(event(orjson.dumps(chunk)), more=True)
+    await reply.write(_DONE, more=False)
+
+
+async def _forward(call: ModelCall, reply: Reply, answer: Arriving) -> None:
+    lines = Lines()
+    try:
+        async for data in answer.achunks():
+            if whole := lines.feed(data):
+                await reply.write(whole, more=True)
+    except TransportError as error:
+        raise broken(call, error) from error
+    if not lines.complete:
+        raise GatewayError(f"{call.name}: the provider's stream broke off before its end")
+    await reply.write(lines.rest, more=False)
+
+
+class Lines:
+    """Holds an unfinished line back, so that what is sent can be ended with an event of our own.
+
+    Looks at no more than the stream's last bytes: whether they say that it has ended as it should.
+    """
+
+    __slots__ = ("_tail", "rest")
+
+    def __init__(self) -> None:
+        self.rest = b""
+        self._tail = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The finished lines."""
+        self._tail = (self._tail + data)[-TAIL:]
+        if data.endswith(b"\n") and not self.rest:
+            return data
+        text = self.rest + data
+        end = len(text) if len(text) > MAX_HELD else text.rfind(b"\n") + 1
+        self.rest = text[end:]
+        return text[:end]
+
+    @property
+    def complete(self) -> bool:
+        """Whether it ended by ``[DONE]``, by a finish reason (some hosts send no more), or by an error of its own."""
+        return _ENDS.search(self._tail) is not None
+
+
+def event(data: bytes) -> bytes:
+    """A server-sent event."""
+    return b"data: %s\n\n" % data
+
+
+def kept(headers: Mapping[str, str]) -> Headers:
+    """Those of the provider's headers that its clients read."""
+    return [
+        (low.encode(), value.encode("utf-8", "surrogateescape"))
+        for name, value in headers.items()
+        if (low := name.lower()).startswith(_KEPT)
+    ]

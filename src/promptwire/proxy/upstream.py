@@ -1,0 +1,133 @@
+"""Model calls over one aiohttp session: half the work of the core's own client, which matters to a server."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from promptwire.errors import ConfigurationError
+from promptwire.exchange import Request, Response, TimedOutError, TooLargeError, TransportError, check_headers
+from promptwire.proxies import proxy_for
+from promptwire.transport import CONNECT_TIMEOUT, KEEPALIVE, MAX_CONNECTIONS, tls
+
+MAX_ANSWER = 100_000_000
+_ACCEPT = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "promptwire"}
+
+
+class Upstream:
+    """The proxy's connections to model providers; made on the running loop."""
+
+    def __init__(self) -> None:
+        connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE, ssl=tls())
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=_ACCEPT)
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+        self._proxies: dict[str, str | None] = {}
+
+    async def close(self) -> None:
+        """End every connection."""
+        await self._session.close()
+
+    def open(self, request: Request, timeout: float) -> "_Opening":
+        """Send, and read the answer as it comes; ``timeout`` is for each read, connecting has 5 s at most.
+
+        Leaving the context ends a call that isn't complete. Entering it raises ``TransportError``.
+        """
+        check_headers(request.headers)
+        return _Opening(
+            self._session.post(
+                request.url,
+                data=request.body,
+                headers=request.headers,
+                allow_redirects=False,
+                timeout=self._timeout(timeout),
+                proxy=self._proxy(request.url),
+            )
+        )
+
+    def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
+        found = self._timeouts.get(seconds)
+        if found is None:
+            found = self._timeouts[seconds] = aiohttp.ClientTimeout(
+                total=None, sock_connect=min(seconds, CONNECT_TIMEOUT), sock_read=seconds
+            )
+        return found
+
+    def _proxy(self, url: str) -> str | None:
+        scheme, _, rest = url.partition("://")
+        origin = f"{scheme}://{rest.partition('/')[0]}"
+        if origin not in self._proxies:
+            if urlsplit(origin).username is not None:
+                raise ConfigurationError("a URL that holds credentials is not called; give them by the keys")
+            self._proxies[origin] = proxy_for(origin)
+        return self._proxies[origin]
+
+
+class _Opening:
+    """A call's connection, as long as it is needed."""
+
+    __slots__ = ("_answer", "_sent")
+
+    def __init__(self, sent: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> None:
+        self._sent = sent
+
+    async def __aenter__(self) -> "Arriving":
+        with _Mapped():
+            self._answer = await self._sent.__aenter__()
+        return Arriving(self._answer)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._answer.close()  # of an answer read whole, the connection is back in the pool already
+
+
+class Arriving:
+    """An answer whose body is still to be read."""
+
+    __slots__ = ("_answer", "headers", "status")
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+        self.status = answer.status
+        self.headers: Mapping[str, str] = answer.headers
+
+    async def achunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives."""
+        with _Mapped():
+            async for chunk in self._answer.content.iter_any():
+                yield chunk
+
+    async def aread(self) -> Response:
+        """The whole body, if it is no larger than 100 MB."""
+        with _Mapped():
+            if (self._answer.content_length or 0) <= MAX_ANSWER and self._answer.content_length is not None:
+                return Response(self.status, self.headers, await self._answer.read())
+            body = bytearray()
+            async for chunk in self._answer.content.iter_any():
+                body += chunk
+                if len(body) > MAX_ANSWER:
+                    raise TooLargeError(f"its answer is larger than {MAX_ANSWER // 1_000_000} MB", sent=True)
+        return Response(self.status, self.headers, bytes(body))
+
+
+class _Mapped:
+    """aiohttp's errors become ours. Their texts stay out: they can name proxies with passwords."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        match error:
+            case None:
+                pass
+            case aiohttp.InvalidURL():
+                raise ConfigurationError("the URL to call is not a valid one; check api_base") from error
+            case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
+                raise TransportError("could not connect", sent=False) from error
+            case TimeoutError():
+                raise TimedOutError("timed out", sent=True) from error
+            case aiohttp.ClientError() | OSError():
+                raise TransportError("the connection broke off", sent=True) from error
+            case _:
+                pass
