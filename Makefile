@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format lint types bench lock floor anthropic wheels clean
+.PHONY: help setup demo test check format lint types bench lock floor anthropic docs wheels clean
 
 # uv brings its own list of authorities; behind a company's proxy only the system's knows the proxy.
 export UV_SYSTEM_CERTS ?= 1
@@ -58,8 +58,10 @@ types: .venv/.ready ## mypy and pyright
 bench: .venv/.ready .venv-litellm/.ready ## the benchmarks, into benchmarks/results.md; ARGS="--quick" writes nothing
 	@$(RUN) benchmarks.run $(ARGS)
 
-lock: $(PRIVATE_UV) ## constraints.txt anew, from the newest versions allowed
+lock: $(PRIVATE_UV) ## constraints.txt and docs/requirements.txt anew, from the newest versions allowed
 	@$(COMPILE) --universal --python-version 3.11 --group dev --upgrade --output-file constraints.txt > /dev/null
+	@"$(UV)" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+		--group docs --upgrade --output-file docs/requirements.txt > /dev/null
 
 floor: .venv-floor/.ready ## the tests on the lowest direct versions that the packages allow
 	@.venv-floor/bin/python -m pytest --quiet -n $(JOBS) $(ARGS)
@@ -67,12 +69,18 @@ floor: .venv-floor/.ready ## the tests on the lowest direct versions that the pa
 anthropic: .venv-anthropic/.ready ## LlamaIndex's tests with its Anthropic as one more delegate
 	@.venv-anthropic/bin/python -m pytest --quiet -n $(JOBS) integrations/llamaindex/tests $(ARGS)
 
+# The pages' Markdown is put beside them, for llms.txt.
+docs: .venv-docs/.ready ## the documentation's site, in site/; a broken link fails it
+	@.venv-docs/bin/zensical build --clean --strict $(ARGS)
+	@cp docs/*.md site/ && rm site/*.py site/requirements.txt
+	@.venv-docs/bin/python docs/built.py site
+
 wheels: $(PRIVATE_UV) ## builds wheels and sdists into dist/, and tries them outside this folder
 	@rm -rf dist && "$(UV)" build --quiet --all-packages --build-constraint constraints.txt
 	@UV="$(UV)" PYTHON="$(PYTHON)" bash .ci/wheels
 
 clean: ## removes what the other commands made, but for .uv
-	@rm -rf .venv .venv-demo .venv-floor .venv-litellm .venv-anthropic dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-demo .venv-floor .venv-litellm .venv-anthropic .venv-docs site dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # The authorities are Python's, that is, the system's: an old pip brings its own list, too.
 .uv/bin/uv:
@@ -109,6 +117,12 @@ clean: ## removes what the other commands made, but for .uv
 
 .venv-litellm/.ready: PINS = benchmarks/litellm.txt
 
+.venv-docs/.ready: .venv-docs/bin/python docs/requirements.txt
+	@$(INSTALL) --python $< --requirement docs/requirements.txt
+	@touch $@
+
+.venv-docs/.ready: PINS = docs/requirements.txt
+
 # An output file's pins are preferences: all but the lowest versions and what they forbid stays as in constraints.txt.
 .venv-floor/pins.txt: .venv-floor/bin/python constraints.txt $(PROJECTS)
 	@$(COMPILE) --no-deps --resolution lowest-direct --output-file .venv-floor/lowest.txt > /dev/null
@@ -121,6 +135,6 @@ clean: ## removes what the other commands made, but for .uv
 	@$(COMPILE) --universal --python-version 3.11 integrations/llamaindex/anthropic.txt --output-file $@ > /dev/null
 
 # Kept when it is there: to make it anew, `make clean`.
-.venv/bin/python .venv-demo/bin/python .venv-floor/bin/python .venv-litellm/bin/python .venv-anthropic/bin/python: | $(PRIVATE_UV)
+.venv/bin/python .venv-demo/bin/python .venv-floor/bin/python .venv-litellm/bin/python .venv-anthropic/bin/python .venv-docs/bin/python: | $(PRIVATE_UV)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it by PYTHON=..." >&2; exit 1; }
 	@"$(UV)" venv --quiet --python "$(PYTHON)" $(@:/bin/python=)

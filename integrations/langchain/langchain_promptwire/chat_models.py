@@ -29,48 +29,48 @@ class ChatPromptwire(Router):
         environment (``LANGFUSE_PUBLIC_KEY``, ``LANGFUSE_SECRET_KEY``, ``OPENAI_API_KEY``).
 
     Key init args:
-        model: ``[backend/][provider/]model``; the prompt's own model comes before it.
-        prompt_id, prompt_variables, prompt_label, prompt_version: which prompt, filled with what.
-        message_mode: what becomes of the caller's messages: ``"auto"``, ``"replace"`` or ``"prepend"``.
-        llm: what runs the prompt: a chat model, any Runnable with ``bind_tools``, or a factory, so that the prompt's
+        - model: ``[backend/][provider/]model``; the prompt's own model comes before it.
+        - prompt_id, prompt_variables, prompt_label, prompt_version: which prompt, filled with what.
+        - message_mode: what becomes of the caller's messages: ``"auto"``, ``"replace"`` or ``"prepend"``.
+        - llm: what runs the prompt: a chat model, any Runnable with ``bind_tools``, or a factory, so that the prompt's
             model chooses the provider. A factory is called as ``init_chat_model`` is,
             ``factory(model, model_provider="anthropic", temperature=0.3)``, with the provider in LangChain's word for
             it and whichever of ``temperature``, ``max_tokens``, ``timeout`` and ``max_retries`` are set, once for each
             combination; other parameters go with the call. By default a ``ChatPromptwireGateway``.
-        timeout, max_retries, api_key, base_url: for the gateway or the factory; a key and an address are for the
+        - timeout, max_retries, api_key, base_url: for the gateway or the factory; a key and an address are for the
             provider of ``model`` alone.
-        configurable_keys: the arguments of a call that ``config["configurable"]`` may hold; none unless named here.
+        - configurable_keys: the arguments of a call that ``config["configurable"]`` may hold; none unless named here.
 
     Instantiate:
-        .. code-block:: python
-
-            chat = ChatPromptwire(model="langfuse/gpt-4o", prompt_id="welcome", prompt_variables={"name": "Ada"})
+        ```python
+        chat = ChatPromptwire(model="langfuse/gpt-4o", prompt_id="welcome", prompt_variables={"name": "Ada"})
+        ```
 
     Invoke:
-        .. code-block:: python
-
-            chat.invoke("What can you do?")
-            chat.invoke({"name": "Grace", "messages": "What can you do?"})
-            chat.with_prompt("goodbye", name="Ada").invoke([])
+        ```python
+        chat.invoke("What can you do?")
+        chat.invoke({"name": "Grace", "messages": "What can you do?"})
+        chat.with_prompt("goodbye", name="Ada").invoke([])
+        ```
 
     Stream:
-        .. code-block:: python
-
-            for chunk in chat.stream("What can you do?"):
-                print(chunk.text, end="")
+        ```python
+        for chunk in chat.stream("What can you do?"):
+            print(chunk.text, end="")
+        ```
 
     Async:
         ``ainvoke``, ``astream``, ``abatch`` and ``astream_events``; neither the prompt nor the answer blocks the loop.
 
     Tool calling:
-        .. code-block:: python
-
-            chat.bind_tools([get_weather]).invoke("Is it raining?").tool_calls
+        ```python
+        chat.bind_tools([get_weather]).invoke("Is it raining?").tool_calls
+        ```
 
     Structured output:
-        .. code-block:: python
-
-            chat.with_structured_output(Joke).invoke("Tell me a joke")
+        ```python
+        chat.with_structured_output(Joke).invoke("Tell me a joke")
+        ```
 
     Token usage:
         ``answer.usage_metadata``; of a stream, in its last chunks.

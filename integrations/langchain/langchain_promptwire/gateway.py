@@ -28,15 +28,15 @@ class ChatPromptwireGateway(ModelFields):
         ``pip install langchain-promptwire``, and the provider's key in the environment (``OPENAI_API_KEY``).
 
     Key init args:
-        model: ``[provider/]model``.
-        temperature, max_tokens, stop, model_kwargs: parameters of each call.
-        api_key, base_url: by default from the provider's environment variables.
-        timeout, max_retries: seconds of a call, and how often it is tried again before its first byte.
+        - model: ``[provider/]model``.
+        - temperature, max_tokens, stop, model_kwargs: parameters of each call.
+        - api_key, base_url: by default from the provider's environment variables.
+        - timeout, max_retries: seconds of a call, and how often it is tried again before its first byte.
 
     Instantiate:
-        .. code-block:: python
-
-            model = ChatPromptwireGateway(model="anthropic/claude-haiku-4-5", max_tokens=500)
+        ```python
+        model = ChatPromptwireGateway(model="anthropic/claude-haiku-4-5", max_tokens=500)
+        ```
 
     ``invoke``, ``stream``, their asynchronous forms, ``bind_tools`` and ``with_structured_output`` are as in any chat
     model; ``usage_metadata`` and ``response_metadata`` have the provider's counts and names.

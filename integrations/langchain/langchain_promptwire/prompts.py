@@ -45,24 +45,24 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
         (``LANGFUSE_PUBLIC_KEY``, ``LANGFUSE_SECRET_KEY``).
 
     Key init args:
-        prompt_id, backend, label, version: which prompt; the id is the only positional argument.
-        rollout_key: which of a label's weights it gets; without one each call draws anew.
-        partial_variables: values, or functions without arguments that are called for one each time.
-        missing: ``"keep"`` leaves tags without a value in the text; by default they are an error.
-        text_role: the role of a prompt that is one text; ``"user"`` by default.
-        fallback: a text, a list of messages or a ``Prompt``, for when the backend fails.
-        timeout: how many seconds a call waits for a fetch.
+        - prompt_id, backend, label, version: which prompt; the id is the only positional argument.
+        - rollout_key: which of a label's weights it gets; without one each call draws anew.
+        - partial_variables: values, or functions without arguments that are called for one each time.
+        - missing: ``"keep"`` leaves tags without a value in the text; by default they are an error.
+        - text_role: the role of a prompt that is one text; ``"user"`` by default.
+        - fallback: a text, a list of messages or a ``Prompt``, for when the backend fails.
+        - timeout: how many seconds a call waits for a fetch.
 
     Instantiate:
-        .. code-block:: python
-
-            prompt = ManagedPromptTemplate("support/reply", backend="langfuse", label="production")
+        ```python
+        prompt = ManagedPromptTemplate("support/reply", backend="langfuse", label="production")
+        ```
 
     Invoke:
-        .. code-block:: python
-
-            prompt.invoke({"name": "Ada", "history": [("human", "Hi"), ("ai", "Hello!")]})
-            chain = prompt | ChatOpenAI(model="gpt-4o-mini")
+        ```python
+        prompt.invoke({"name": "Ada", "history": [("human", "Hi"), ("ai", "Hello!")]})
+        chain = prompt | ChatOpenAI(model="gpt-4o-mini")
+        ```
 
     Variables that the prompt doesn't use are accepted. Values rank: partial, ambient ``promptwire.variables(...)``,
     given. A placeholder takes a list of messages in any form that LangChain reads. No value or message is templated.

@@ -29,6 +29,7 @@ from promptwire import (
     TemplateError,
 )
 from promptwire.backends.memory import MemoryBackend
+from promptwire.rollout import choose_label
 
 RAG = [
     {"role": "system", "content": 'Answer {"as": "json"} from: {{context}}'},
@@ -275,3 +276,12 @@ def test_in_a_selector(rag: ManagedPromptTemplate) -> None:
     both = SelectorPromptTemplate(default_template=rag, conditionals=[(lambda _: False, PromptTemplate("never"))])
     assert both.template_vars == ["context_str", "query_str"]
     assert len(both.partial_format(query_str="Who?").format_messages(context_str="x")) == 2
+
+
+def test_weighted_labels_are_settled_once_by_their_key(resolver: Resolver) -> None:
+    weights = {"production": 50, "candidate": 50}
+    made = [ManagedPromptTemplate("x", label=weights, rollout_key=str(n), resolver=resolver) for n in range(12)]
+    assert [one.label for one in made] == [choose_label("x", weights, str(n)) for n in range(12)]
+    assert {one.label for one in made} == set(weights)
+    with pytest.raises(ConfigurationError, match="weight"):
+        ManagedPromptTemplate("x", label={"production": -1}, resolver=resolver)

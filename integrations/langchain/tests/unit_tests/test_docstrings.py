@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from langchain_promptwire import ChatPromptwire, ChatPromptwireGateway, ManagedPromptTemplate
 from promptwire.testing import FakeLangfuse, FakeOpenAI
 
-_BLOCK = re.compile(r"\.\. code-block:: python\n\n((?:[ ]{8,}.*\n|\n)+)")
+_BLOCK = re.compile(r"^ +```python\n(.*?)^ +```$", re.MULTILINE | re.DOTALL)
 
 
 class Joke(BaseModel):

@@ -27,6 +27,7 @@ from promptwire.gateway.answers import describe
 from promptwire.params import merge_variables
 from promptwire.prompts import Prompt, PromptRef, check_missing
 from promptwire.resolver import Resolver
+from promptwire.rollout import Label, choose_label
 from promptwire.search import Fallback, FindOptions, Found
 
 ONE_QUERY = 60.0
@@ -51,6 +52,7 @@ class ManagedPromptTemplate(BasePromptTemplate):
     prompt_id: str
     backend: Annotated[Any, PlainSerializer(lambda given: getattr(given, "name", given))] = None
     label: Any = None
+    """A label; weights by label are settled when the template is made."""
     version: int | str | None = None
     missing: str | None = None
     text_role: str = "user"
@@ -70,8 +72,9 @@ class ManagedPromptTemplate(BasePromptTemplate):
         prompt_id: str,
         *,
         backend: str | Backend | None = None,
-        label: str | None = None,
+        label: Label = None,
         version: int | str | None = None,
+        rollout_key: str | int | None = None,
         resolver: Resolver | None = None,
         fallback: Fallback = None,
         missing: str | None = None,
@@ -93,7 +96,8 @@ class ManagedPromptTemplate(BasePromptTemplate):
             if name in partials:
                 raise ConfigurationError(f"ManagedPromptTemplate() has no argument {name!r}: give {meant}")
         fields: dict[str, Any] = {
-            "prompt_id": prompt_id, "backend": backend, "label": label, "version": version, "fallback": fallback,
+            "prompt_id": prompt_id, "backend": backend, "label": choose_label(prompt_id, label, rollout_key),
+            "version": version, "fallback": fallback,
             "missing": missing, "text_role": text_role, "report_variables": report_variables, "kwargs": partials,
             "template_vars": [], "metadata": {**(metadata or {}), "prompt_type": prompt_type},
             "template_var_mappings": template_var_mappings or {}, "function_mappings": function_mappings or {},
