@@ -12,7 +12,7 @@ from promptwire.stores import Scope, SharedStore, open_store
 @click.argument("prompt", required=False, metavar="[ID]", shell_complete=complete_prompts)
 @session
 def command(session: Session, prompt: str | None) -> None:
-    """Have every process that shares the store fetch a prompt anew, or all of a backend.
+    """Have every process that shares the store fetch a prompt anew, or all.
 
     The store is what PROMPTWIRE_STORE names (redis://...). Prompts that were cached go on answering if their backend
     fails. The backend's keys must be those of the processes that are meant.
