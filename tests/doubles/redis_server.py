@@ -16,7 +16,7 @@ EXECUTABLE = shutil.which("redis-server") or shutil.which("valkey-server")
 class RedisServer:
     """On a free loopback port, or with ``unix`` on a socket in a folder of its own."""
 
-    def __init__(self, *options: str, unix: bool = False) -> None:
+    def __init__(self, *options: str, unix: bool = False, password: str | None = None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="redis"))
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
@@ -25,7 +25,7 @@ class RedisServer:
         self._options = [*where, "--save", "", "--appendonly", "no", "--dir", str(self._folder), *options]
         self._place = {"unix_socket_path": path} if unix else {"port": self.port}
         self.url = f"unix://{path}" if unix else f"redis://127.0.0.1:{self.port}/0"
-        self.password: str | None = None
+        self.password = password
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -46,7 +46,7 @@ class RedisServer:
         """The real SDK's, to look and to tamper with."""
         import redis
 
-        return redis.Redis(**self._place, password=self.password, protocol=2)  # type: ignore[arg-type]
+        return redis.Redis(**self._place, password=self.password, protocol=2)
 
     def keys(self, kind: str) -> list[bytes]:
         """The keys of one kind: prompt, lock, epoch."""

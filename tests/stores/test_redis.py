@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from promptwire import BackendError, ConfigurationError, PromptNotFoundError, Resolver
+from promptwire import BackendError, ConfigurationError, Prompt, PromptNotFoundError, PromptRef, Resolver
 from promptwire.backends.langfuse import LangfuseBackend
+from promptwire.stores import Scope, StoreKey
 from promptwire.stores.redis import RedisStore
 from promptwire.testing import FakeLangfuse
 from tests.doubles.redis_server import RedisServer
@@ -240,8 +242,23 @@ def test_a_fetch_under_way_when_the_prompt_is_invalidated_is_not_shared_as_fresh
     second.invalidate("a", backend=backend)
     go_on.set()
     thread.join()
-    shared(redis, until)
+    until(lambda: not redis.keys("lock"))
     assert second.find("a")[1] == "fresh"
+
+
+def test_what_was_asked_for_before_an_invalidation_and_written_after_it_is_not_fresh(redis: RedisServer) -> None:
+    first, second = RedisStore(redis.url), RedisStore(redis.url)
+    key = StoreKey("langfuse", "x", PromptRef("a"))
+    deadline = time.monotonic() + 60
+    for scope in (*key.scopes, Scope.of("langfuse", "x", "b"), Scope.of("langfuse", "y")):
+        assert first.claim(key, deadline) is None
+        second.announce(scope)
+        second.flush()
+        first.put(key, Prompt("a", text="x"), 60, deadline)
+        stored = second.get(key, deadline)
+        assert stored
+        assert (stored.fresh_for > 0) is (scope not in key.scopes)
+        first.drop(key, deadline)
 
 
 def test_an_invalidation_by_a_process_that_has_cached_nothing_reaches_the_others(
@@ -287,8 +304,7 @@ def test_a_forked_child_has_a_link_of_its_own_and_trusts_nothing_it_could_not_he
 def test_a_resolver_pickles_without_the_urls_password_which_is_read_from_the_environment(
     start_redis: Callable[..., RedisServer], langfuse: FakeLangfuse, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
-    redis = start_redis("--user", "default on >canary-pw ~* &* +@all")
-    redis.password = "canary-pw"
+    redis = start_redis("--requirepass", "canary-pw", password="canary-pw")
     url = redis.url.replace("//", "//default:canary-pw@")
     monkeypatch.setenv("PROMPTWIRE_STORE", url)
     for made in (Resolver("langfuse", store=url), Resolver("langfuse", store=RedisStore(url, timeout=0.2))):
@@ -306,7 +322,7 @@ def test_a_resolver_that_is_gone_takes_its_thread_along(redis: RedisServer, stub
     resolver.get_prompt("a")
     assert redis.listening() == 1
     del resolver
-    until(lambda: redis.listening() == 0)
+    until(lambda: gc.collect() >= 0 and redis.listening() == 0)
 
 
 def test_a_missing_extra_is_named_with_its_command(stub: type[Stub], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 from promptwire import Resolver
 from promptwire.stores import Scope
 from promptwire.stores.redis import RedisStore
-from promptwire.testing import Answer, FakeLangfuse, LoopbackServer, Received
+from promptwire.testing import FakeLangfuse
 from tests.doubles.redis_server import RedisServer
 from tests.doubles.worker import Worker
 
@@ -115,7 +115,7 @@ def test_sharing_is_resumed_when_redis_is_back(
             resolver.get_prompt("greeting")
             until(lambda round_=round_: len(told(caplog)) == round_)
             redis.start() if trouble == "killed" else redis.go_on()
-            until(lambda: resolver.get_prompt("greeting") and redis.keys("prompt"), 20)
+            until(lambda: resolver.find("greeting") and redis.keys("prompt"), 20)
             redis.client().flushall()
     assert len(told(caplog)) == 2, "one an outage"
 
@@ -158,13 +158,6 @@ def test_while_redis_is_full_what_was_invalidated_here_is_not_taken_from_it(
     resolver.get_prompt("greeting", version=1)
     until(lambda: redis.keys("epoch"))
     listener.close()
-
-
-class Parrot(LoopbackServer):
-    """No Redis: answers HTTP, whatever it is told."""
-
-    def answer(self, request: Received) -> Answer:
-        return Answer(200, b"no Redis")
 
 
 @pytest.fixture

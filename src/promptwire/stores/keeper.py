@@ -60,7 +60,7 @@ class Keeper:
     def release(self, slot: Slot) -> None:
         """A fetch is over, whatever came of it."""
         if isinstance(store := self._of(slot), SharedStore):
-            self._guarded("written", slot, lambda: store.release(_key(slot)))
+            self._guarded("released", slot, lambda: store.release(_key(slot)))
 
     def announce(self, backend: Backend, prompt_id: str | None) -> None:
         """A backend's prompts, or those of one id, are invalidated; ``tell`` has the others know."""

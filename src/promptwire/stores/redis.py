@@ -184,7 +184,7 @@ class RedisStore:
         return _Seen(self._opened(key, value, left, current), epochs, locked)
 
     def _opened(self, key: StoreKey, value: Any, left: Any, epochs: bytes | None) -> Stored | None:
-        if value == b"":
+        if value == b"" or isinstance(value, Exception):  # which writing will tell of
             return None
         try:
             return _read(key, value, left, epochs)
