@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from promptwire import Resolver
-from promptwire.stores import Scope
+from promptwire import Prompt, PromptRef, Resolver
+from promptwire.stores import Scope, StoreKey
 from promptwire.stores.redis import RedisStore
 from promptwire.testing import FakeLangfuse
 from tests.doubles.redis_server import RedisServer
@@ -244,7 +244,7 @@ def test_the_thread_does_not_delay_an_exit(trouble: str, redis: RedisServer, lan
 def test_no_thread_is_started_and_no_redis_imported_where_none_is_used() -> None:
     script = """
 import sys, threading
-from promptwire import Resolver
+from promptwire import Prompt, PromptRef, Resolver
 from promptwire.backends.memory import MemoryBackend
 Resolver("files", store=False).invalidate()
 assert threading.active_count() == 1
@@ -261,3 +261,40 @@ def test_what_nobody_can_be_told_is_remembered_within_bounds(redis: RedisServer)
     assert store.flush() == 0
     assert len(redis.keys("epoch")) == 1000
     assert f"promptwire:epoch:{scopes[0].digest}".encode() not in redis.keys("epoch")
+
+
+def test_a_server_that_falls_silent_is_noticed_without_a_call(
+    redis: RedisServer, stub: type[Stub], until: Until, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    monkeypatch.setattr("promptwire.stores.redis_link.POLL_SECONDS", 0.1)
+    monkeypatch.setattr("promptwire.stores.redis_link.PING_SECONDS", 0.1)
+    monkeypatch.setattr("promptwire.stores.redis_link.SILENT_SECONDS", 1.0)
+    resolver = Resolver(stub(), store=redis.url)
+    with caplog.at_level(logging.WARNING):
+        resolver.get_prompt("a")
+        redis.halt()
+        until(lambda: len(told(caplog)) == 1)
+    redis.go_on()
+
+
+class Hearer:
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def hear(self, scope: Scope | None) -> None:
+        self.heard.append(scope)
+
+
+def test_a_child_is_told_that_it_may_have_missed_something(redis: RedisServer) -> None:
+    store, hearer = RedisStore(redis.url), Hearer()
+    store.listen(hearer.hear)
+    store.reset()
+    assert hearer.heard == [None]
+
+
+def test_what_there_is_no_time_for_is_not_written(redis: RedisServer) -> None:
+    key = StoreKey("langfuse", "x", PromptRef("a"))
+    store = RedisStore(redis.url)
+    store.put(key, Prompt("a", text="x"), 60, time.monotonic() + 0.1)
+    store.drop(key, time.monotonic() + 0.1)
+    assert not redis.keys("*")

@@ -208,7 +208,8 @@ def _read(key: StoreKey, value: Any, left: Any, epochs: bytes | None) -> Stored:
         raise RecordError("it is no record of a prompt")
     age = max(KEEP_SECONDS - left / 1000, 0.0)
     prompt = unseal(key, sealed, fetched_at=time.time() - age)
-    return Stored(prompt, int(milliseconds) / 1000 - age if marks == epochs and left > 0 else 0.0, age)
+    fresh_for = int(milliseconds) / 1000 - age if marks == epochs and left > 0 else 0.0
+    return Stored(prompt, max(fresh_for, 0.0), age)
 
 
 def _check(answers: list[Any] | None) -> None:
