@@ -41,7 +41,7 @@ class Slot:
         self.stored: bool | None = None  # whether the prompt is a store's; None: no store was asked
 
     @property
-    def source(self) -> Hashable:
+    def source(self) -> tuple[str, Hashable]:
         """The backend, host and credentials: what circuits and the pool of threads tell apart."""
         return self.backend.name, self.backend.identity
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from promptwire.attempts import attempt, fetch_prompt
 from promptwire.backends import Backend
@@ -44,11 +44,11 @@ class Flight(Generic[T]):
     ``deadline`` is monotonic, and doesn't move with each newcomer: under steady traffic none would ever pass.
     """
 
-    __slots__ = ("_done", "_started", "deadline", "pid", "queued")
+    __slots__ = ("_done", "_started", "deadline", "pid", "queued", "soonest")
 
     def __init__(self, deadline: float) -> None:
         self._started = time.monotonic()
-        self.deadline = deadline
+        self.deadline = self.soonest = deadline
         self.pid = os.getpid()
         self.queued = True
         self._done: Future[T | PromptwireError] = Future()
@@ -124,6 +124,7 @@ class Fetcher:
                 flight.join(deadline - now)
                 return flight
             slot.flight = flight = Flight(max(deadline, now + self._timeout))
+            flight.soonest = deadline  # a store must not cost this caller the answer
         self._workers.submit(slot.source, lambda: self._run(slot, flight, instead))
         return flight
 
@@ -176,20 +177,28 @@ class Fetcher:
         self._workers.submit((backend.name, backend.identity), settle)
         return flight
 
+    def later(self, job: Callable[[], object]) -> None:
+        """Have a thread do something of the store's, which must not raise."""
+        self._workers.submit("store", lambda: cast("None", job()))
+
     def _run(self, slot: Slot, flight: Flight[Prompt], instead: PromptwireError | None) -> None:
         """In a worker thread; must not raise."""
         flight.take_off(self._timeout)
-        stored = self._stored(slot, flight.deadline)
-        if stored is not None and stored.fresh_for > 0:
-            self._keep(slot, flight, stored.prompt, {}, ttl=min(stored.fresh_for, self._ttl), stored=True)
-        elif instead is not None:
-            flight.settle(instead)
-        else:
-            self._ask(slot, flight)
+        try:
+            stored = self._stored(slot, flight.soonest, fetching=instead is None)
+            ttl = min(stored.fresh_for, self._ttl - stored.age) if stored else 0.0
+            if stored is not None and ttl > 0:
+                self._keep(slot, flight, stored.prompt, {}, ttl=ttl, stored=True)
+            elif instead is not None:
+                flight.settle(instead)
+            else:
+                self._ask(slot, flight)
+        finally:
+            self.keeper.release(slot)
 
-    def _stored(self, slot: Slot, deadline: float) -> Stored | None:
+    def _stored(self, slot: Slot, deadline: float, *, fetching: bool) -> Stored | None:
         """What the store has; where memory has nothing, it is what answers if the backend fails."""
-        found = self.keeper.look(slot, deadline)
+        found = self.keeper.look(slot, deadline, fetching=fetching)
         if found is not None and self._contracts.refusal(slot.backend.name, slot.ref.id, found.prompt):
             found = None
         with self._lock:

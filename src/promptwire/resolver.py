@@ -17,13 +17,14 @@ from promptwire.contracts import Contracts
 from promptwire.errors import ConfigurationError
 from promptwire.events import OnEvent, Teller
 from promptwire.fetching import Fetcher
+from promptwire.invalidation import announce, hear
 from promptwire.messages import close_slots
 from promptwire.params import merge_variables
 from promptwire.prompts import Prompt, PromptRef, check_missing
 from promptwire.rendered import RenderedPrompt
 from promptwire.rollout import Label, choose_label
 from promptwire.search import MAX_TIMEOUT, Fallback, FindOptions, Found, Search, as_seconds
-from promptwire.stores import Store
+from promptwire.stores import Scope, Store, picklable
 from promptwire.stores.keeper import Keeper
 
 
@@ -34,11 +35,11 @@ class Resolver(Catalog):
     ``max_stale`` and ``timeout`` are seconds: a prompt is fresh for ``cache_ttl`` (0: always fetch), then answered
     stale while it is refreshed for ``max_stale``, and a call never waits longer than ``timeout`` for a fetch.
 
-    ``store`` keeps the last good prompts for the next process whose backend is down: a folder, or a lock file
-    (``prompts.lock``); by default what ``PROMPTWIRE_STORE`` says, and ``False`` is none. With ``frozen`` the lock
-    alone is asked. ``contracts`` declares per prompt id what the application gives, as names or as a class with those
-    fields: a version that needs more is held back. ``on_event`` is called with an ``Event`` of each answer, refresh and
-    version held back, and must be quick; it is not pickled.
+    ``store`` keeps the last good prompts for the next process whose backend is down: a folder, a lock file
+    (``prompts.lock``), or Redis' URL, which many processes share; by default what ``PROMPTWIRE_STORE`` says, and
+    ``False`` is none. With ``frozen`` the lock alone is asked. ``contracts`` declares per prompt id what the
+    application gives, as names or as a class with those fields: a version that needs more is held back. ``on_event`` is
+    called with an ``Event`` of each answer, refresh and version held back, and must be quick; it is not pickled.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Resolver(Catalog):
         self.answers: dict[bytes, Any] = {}  # what comparisons were answered
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self._options,)
+        return _rebuild, ({**self._options, "store": picklable(self._options["store"])},)
 
     def __deepcopy__(self, _: object) -> "Resolver":
         return self
@@ -190,16 +191,25 @@ class Resolver(Catalog):
     def invalidate(self, prompt_id: str | None = None, *, backend: str | Backend | None = None) -> int:
         """Have the next call fetch anew: one prompt, a backend's, or all; answers how many were cached.
 
-        What was cached is kept for the case that the fetch fails.
+        What was cached is kept for the case that the fetch fails. Where a store is shared (Redis), all its processes do
+        so; outside an event loop that is told before this returns, or as soon as the store can be reached.
         """
         chosen = None if backend is None else self.open_backend(backend)
         if prompt_id is not None and (prefix := backend_prefix(prompt_id)):
             chosen, prompt_id = self.open_backend(prefix), prompt_id[len(prefix) + 1 :]
+        if not self._is_open:
+            with suppress(ConfigurationError):  # then there is nothing that could be invalidated
+                self.open_backend()
         slots = self._cache.select(prompt_id, chosen)
         self._typed.clear()  # it may lead to prompts that the cache has let go
         for slot in slots:
             slot.expire()
+        if self._keeper.is_shared:
+            announce(self._fetcher, [chosen] if chosen else self._backends.known(), prompt_id)
         return len(slots)
+
+    def _heard(self, scope: Scope | None) -> None:
+        hear(self._cache, scope)
 
     def first_time(self, key: Hashable) -> bool:
         """Whether this is the first time that ``key`` is asked about: for notes made once per prompt."""
@@ -249,7 +259,7 @@ class Resolver(Catalog):
         """
         if not self._is_open:
             log.configure_from_environment()
-            self._keeper.open()
+            self._keeper.open(self._heard)
             self._is_open = True
         return self._backends.open(backend, **options) if isinstance(backend, str) else self._backends.get(backend)
 

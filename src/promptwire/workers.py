@@ -60,6 +60,7 @@ class Workers:
                     if not self._running[source]:
                         del self._running[source]
                     self._changed.notify()
+            del taken, source, job  # an idle thread keeps nobody's resolver
 
     def _take(self) -> tuple[Hashable, Job] | None:
         """The next job whose source is under its cap; ``None`` ends an idle thread."""

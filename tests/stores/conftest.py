@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,8 @@ import pytest
 
 from promptwire import Resolver
 from promptwire.testing import FakeLangfuse
+from tests.doubles.redis_server import EXECUTABLE, RedisServer
+from tests.doubles.worker import Worker
 
 if TYPE_CHECKING:
     from tests.conftest import Door
@@ -52,3 +54,41 @@ def later(door: Door, folder: Path) -> Callable[..., str]:
         return door.source(Resolver(backend, store=folder, timeout=timeout), prompt_id, **options)
 
     return source
+
+
+@pytest.fixture
+def start_redis() -> Iterator[Callable[..., RedisServer]]:
+    if EXECUTABLE is None:
+        pytest.skip("neither redis-server nor valkey-server is installed")
+    servers: list[RedisServer] = []
+
+    def start(*options: str, unix: bool = False, password: str | None = None) -> RedisServer:
+        servers.append(RedisServer(*options, unix=unix, password=password))
+        servers[-1].start()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.clean()
+
+
+@pytest.fixture
+def redis(start_redis: Callable[..., RedisServer]) -> RedisServer:
+    return start_redis()
+
+
+@pytest.fixture
+def workers(redis: RedisServer) -> Iterator[Callable[..., list[Worker]]]:
+    """Starts processes whose resolvers share the store, and has them ready."""
+    started: list[Worker] = []
+
+    def start(count: int, **options: Any) -> list[Worker]:
+        made = [Worker(redis.url, **options) for _ in range(count)]
+        started.extend(made)
+        for worker in made:
+            worker.hear()
+        return made
+
+    yield start
+    for worker in started:
+        worker.end()

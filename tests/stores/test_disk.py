@@ -18,11 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptwire import BackendUnavailableError, ConfigurationError, Placeholder, Prompt, PromptRef, Resolver
+from promptwire import BackendUnavailableError, ConfigurationError, Prompt, PromptRef, Resolver
 from promptwire.stores import StoreKey
 from promptwire.stores.disk import DiskStore
 from promptwire.stores.records import RecordError, from_record, seal, to_record, unseal
 from promptwire.testing import FakeLangfuse
+from tests.doubles.stored import PROMPTS
 
 if TYPE_CHECKING:
     from tests.conftest import Door
@@ -34,29 +35,6 @@ Later = Callable[..., str]
 KEY = StoreKey("langfuse", ("https://127.0.0.1", "digest"), PromptRef("support/reply", label="production"))
 PROMPT = Prompt("support/reply", text="Hello {{name}}", backend="langfuse", version=3)
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)  # fmt: skip
-MESSAGES = st.lists(
-    st.builds(Placeholder, st.text(min_size=1))
-    | st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant"]), "content": st.text()})
-    | st.fixed_dictionaries({"role": st.just("tool"), "content": st.text(), "extra": JSON}),
-    min_size=1,
-    max_size=4,
-)
-PROMPTS = st.builds(
-    lambda body, **fields: Prompt("p", **body, **fields),
-    st.builds(lambda text: {"text": text}, st.text()) | st.builds(lambda items: {"messages": items}, MESSAGES),
-    backend=st.sampled_from(["langfuse", "files"]),
-    version=st.none() | st.integers(1, 2**31 - 1) | st.text(min_size=1),
-    labels=st.lists(st.text()),
-    tags=st.lists(st.text()),
-    config=st.dictionaries(st.text().map(lambda name: f"x{name}"), JSON, max_size=3),
-    partials=st.dictionaries(st.text(), JSON, max_size=3),
-)
 REFS = st.tuples(
     st.text(min_size=1), st.none() | st.integers(1, 9) | st.text(min_size=1), st.none() | st.text(min_size=1)
 )

@@ -168,7 +168,7 @@ def test_the_environment_names_the_store_and_false_is_none(
 
 @pytest.mark.parametrize(
     ("store", "message"),
-    [(5, "not int"), ("", "not str"), (object, "not type"), ("redis://127.0.0.1", "no store for redis://")],
+    [(5, "not int"), ("", "not str"), (object, "not type"), ("s3://127.0.0.1", "no store for s3://")],
 )
 def test_what_is_no_store_is_refused_at_the_first_use(store: Any, message: str, stub: type[Stub]) -> None:
     with pytest.raises(ConfigurationError, match=message):

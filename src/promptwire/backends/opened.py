@@ -31,6 +31,11 @@ class Backends:
             return self._keeper.stand_in(checked.name, checked.default_label)
         return checked
 
+    def known(self) -> list[Backend]:
+        """The resolver's own, if it was given as an object, and those that were opened."""
+        own = [] if self._own is None or isinstance(self._own, str) else [self._own]
+        return own + list(self._opened.values())
+
     def open(self, name: str, **options: Any) -> Backend:
         """A backend as ``options`` configure it."""
         if self._keeper.frozen:

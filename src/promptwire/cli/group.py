@@ -24,6 +24,7 @@ COMMANDS = {
     "check": ("check", "Check the prompts of a folder: templates, settings, variables, models."),
     "lock": ("lock", "Write prompts.lock, a committed copy of prompts, or --check it."),
     "stubs": ("stubs", "Print Python types of the locked prompts: promptwire stubs > prompt_types.py."),
+    "invalidate": ("invalidate", "Have every process that shares the store fetch a prompt anew, or all."),
     "serve": ("serve", "Serve managed prompts to any client of OpenAI's API."),
     "demo": ("demo", "Watch one prompt drive three front doors, change, and survive an outage."),
     "doctor": ("doctor", "Tell what is installed, which backends answer and which keys are set."),

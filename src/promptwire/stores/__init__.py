@@ -1,14 +1,37 @@
-"""Stores: where the last good prompts outlive a process. One file each, opened when a resolver is first used."""
+"""Stores: where the last good prompts outlive a process, or are shared. Opened when a resolver is first used."""
 
 import hashlib
 import json
 import os
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from promptwire.errors import ConfigurationError
 from promptwire.prompts import Prompt, PromptRef
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is invalidated, as digests: a backend's prompts, or with ``prompt`` those of one id."""
+
+    backend: str
+    prompt: str = ""
+
+    @classmethod
+    def of(cls, backend: str, identity: Hashable, prompt_id: str | None = None) -> "Scope":
+        """All prompts of a backend, or those of one id, whatever their version or label."""
+        wide = _digest("scope", backend, identity).hex()
+        return cls(wide, "" if prompt_id is None else _digest("scope", backend, identity, prompt_id).hex())
+
+    @property
+    def digest(self) -> str:
+        """Of the narrower."""
+        return self.prompt or self.backend
+
+
+Hear: TypeAlias = Callable[[Scope | None], object]
+"""Told of what another process has invalidated; ``None``: something may have been missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,24 +45,34 @@ class StoreKey:
     @property
     def name(self) -> str:
         """64 hexadecimal digits, the same in every process whose backend has an ``identity`` of the same ``repr``."""
-        return self._digest("name", self.ref.id, self.ref.version, self.ref.label).hex()
+        return _digest("name", self.backend, self.identity, self.ref.id, self.ref.version, self.ref.label).hex()
 
     @property
     def secret(self) -> bytes:
         """A key for authenticating what is stored, known to whoever holds the backend's credentials."""
-        return self._digest("secret")
+        return _digest("secret", self.backend, self.identity)
 
-    def _digest(self, purpose: str, *parts: object) -> bytes:
-        told = ["promptwire", purpose, self.backend, repr(self.identity), *parts]
-        return hashlib.sha256(json.dumps(told).encode()).digest()
+    @property
+    def scopes(self) -> tuple[Scope, Scope]:
+        """That of the backend, and that of the prompt."""
+        return Scope.of(self.backend, self.identity), Scope.of(self.backend, self.identity, self.ref.id)
+
+
+def _digest(purpose: str, backend: str, identity: Hashable, *parts: object) -> bytes:
+    told = ["promptwire", purpose, backend, repr(identity), *parts]
+    return hashlib.sha256(json.dumps(told).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A prompt that a store has; for ``fresh_for`` seconds it may be used without asking the backend."""
+    """A prompt that a store has, ``age`` seconds after the backend answered it.
+
+    For ``fresh_for`` seconds it may be used without asking the backend, as far as the asker's own TTL allows.
+    """
 
     prompt: Prompt
     fresh_for: float = 0.0
+    age: float = 0.0
 
 
 class Store(Protocol):
@@ -66,8 +99,36 @@ class Store(Protocol):
         ...
 
 
+@runtime_checkable
+class SharedStore(Store, Protocol):
+    """A store that many machines have at once: one fetch among all, and invalidation that reaches everybody.
+
+    The calls of one fetch (``claim``, then ``put`` or ``drop``, and ``release``) come on one thread.
+    """
+
+    def claim(self, key: StoreKey, deadline: float) -> Stored | None:
+        """``get``, where a fetch is to follow if it isn't fresh: waits while another process is at it."""
+        ...
+
+    def release(self, key: StoreKey) -> None:
+        """That fetch is over."""
+        ...
+
+    def announce(self, scope: Scope) -> None:
+        """What was put before is not fresh; doesn't wait."""
+        ...
+
+    def flush(self) -> int | None:
+        """Tell the others what was announced; answers how many listen, ``None`` if they can't be told now."""
+        ...
+
+    def listen(self, hear: Hear) -> None:
+        """Have a bound method told what others announce, for as long as its object lives."""
+        ...
+
+
 def open_store(given: Any, *, frozen: bool = False) -> Store | None:
-    """A store by name: a folder, or a lock file (``*.lock``).
+    """A store by name: a folder, a lock file (``*.lock``), or Redis' URL.
 
     ``None`` is what ``PROMPTWIRE_STORE`` says, ``False`` no store.
     """
@@ -81,8 +142,17 @@ def open_store(given: Any, *, frozen: bool = False) -> Store | None:
         return _by_name(str(os.fspath(given)), frozen=frozen)
     lacking = [name for name in ("shared", "get", "put", "drop") if not hasattr(given, name)]
     if lacking or isinstance(given, type):
-        raise ConfigurationError(f"store is a folder, a lock file or a Store, not {type(given).__name__}")
+        raise ConfigurationError(
+            f"store is a folder, a lock file, a redis:// URL or a Store, not {type(given).__name__}"
+        )
     return cast("Store", given)
+
+
+def picklable(given: Any) -> Any:
+    """What names a store, without the password of a URL: the other process has it from its own environment."""
+    from promptwire.stores.redis_url import is_redis, public_url
+
+    return public_url(given) if is_redis(given) else given
 
 
 def is_lock(name: Any) -> bool:
@@ -91,8 +161,16 @@ def is_lock(name: Any) -> bool:
 
 
 def _by_name(name: str, *, frozen: bool) -> Store:
+    from promptwire.stores.redis_url import is_redis
+
+    if is_redis(name):
+        from promptwire.stores.redis import RedisStore
+
+        return RedisStore(name)
     if "://" in name:
-        raise ConfigurationError(f"there is no store for {name.partition('://')[0]}:// URLs; give a folder or a file")
+        raise ConfigurationError(
+            f"there is no store for {name.partition('://')[0]}:// URLs; give redis://, a folder or a file"
+        )
     if is_lock(name):
         from promptwire.stores.lock import LockStore
 

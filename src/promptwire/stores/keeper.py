@@ -7,7 +7,7 @@ from promptwire import log
 from promptwire.backends import Backend
 from promptwire.cache import Slot
 from promptwire.prompts import Prompt
-from promptwire.stores import Store, Stored, StoreKey, open_store
+from promptwire.stores import Hear, Scope, SharedStore, Store, Stored, StoreKey, open_store
 
 T = TypeVar("T")
 
@@ -21,9 +21,11 @@ class Keeper:
         self._store: Store | None = None
         self._failing: set[str] = set()
 
-    def open(self) -> None:
+    def open(self, hear: Hear) -> None:
         """Read the environment, at a resolver's first use. Raises ``ConfigurationError``."""
         self._store = open_store(self._given, frozen=self.frozen)
+        if isinstance(self._store, SharedStore):
+            self._store.listen(hear)
 
     def stand_in(self, name: str, default_label: str | None) -> Backend:
         """What a frozen lock says in place of a backend."""
@@ -34,25 +36,50 @@ class Keeper:
 
     def wanted(self, slot: Slot) -> bool:
         """Whether memory has nothing, and the store was not asked yet."""
-        return self._store is not None and slot.prompt is None and slot.stored is None
+        return self._of(slot) is not None and slot.prompt is None and slot.stored is None
 
-    def look(self, slot: Slot, deadline: float) -> Stored | None:
-        """What the store has, where that may be of use before the backend is asked."""
-        store = self._store
+    def look(self, slot: Slot, deadline: float, *, fetching: bool) -> Stored | None:
+        """What the store has, where that may be of use before the backend is asked, or, not ``fetching``, instead."""
+        store = self._of(slot)
         if store is None or not (store.shared or self.wanted(slot)):
             return None
-        found = self._guarded("read", slot, lambda: store.get(_key(slot), deadline))
+        get = store.claim if fetching and isinstance(store, SharedStore) else store.get
+        found = self._guarded("read", slot, lambda: get(_key(slot), deadline))
         return found if isinstance(found, Stored) else None
 
     def keep(self, slot: Slot, prompt: Prompt, ttl: float, deadline: float) -> None:
         """The backend has answered."""
-        if (store := self._store) is not None:
+        if (store := self._of(slot)) is not None:
             self._guarded("written", slot, lambda: store.put(_key(slot), prompt, ttl, deadline))
 
     def drop(self, slot: Slot, deadline: float) -> None:
         """The backend says that there is none."""
-        if (store := self._store) is not None:
+        if (store := self._of(slot)) is not None:
             self._guarded("written", slot, lambda: store.drop(_key(slot), deadline))
+
+    def release(self, slot: Slot) -> None:
+        """A fetch is over, whatever came of it."""
+        if isinstance(store := self._of(slot), SharedStore):
+            self._guarded("released", slot, lambda: store.release(_key(slot)))
+
+    def announce(self, backend: Backend, prompt_id: str | None) -> None:
+        """A backend's prompts, or those of one id, are invalidated; ``tell`` has the others know."""
+        if isinstance(self._store, SharedStore):
+            self._store.announce(Scope.of(backend.name, backend.identity, prompt_id))
+
+    def tell(self) -> int | None:
+        """How many processes listen to what is announced; ``None`` if none can be told."""
+        return self._store.flush() if isinstance(self._store, SharedStore) else None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes are told."""
+        return isinstance(self._store, SharedStore)
+
+    def _of(self, slot: Slot) -> Store | None:
+        """No shared store where a backend can tell at no cost what is current, and maybe for this machine alone."""
+        store = self._store
+        return None if store is not None and store.shared and slot.backend.stamp is not None else store
 
     def _guarded(self, what: str, slot: Slot, do: Callable[[], T]) -> T | None:
         """Say once that something fails, and again only after it has worked."""

@@ -1,0 +1,77 @@
+"""A real Redis (or Valkey) that keeps nothing on disk, to be stopped, halted and started again."""
+
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+EXECUTABLE = shutil.which("redis-server") or shutil.which("valkey-server")
+
+
+class RedisServer:
+    """On a free loopback port, or with ``unix`` on a socket in a folder of its own."""
+
+    def __init__(self, *options: str, unix: bool = False, password: str | None = None) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="redis"))
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        path = str(self._folder / "redis.sock")
+        where = ["--port", "0", "--unixsocket", path] if unix else ["--port", str(self.port), "--bind", "127.0.0.1"]
+        self._options = [*where, "--save", "", "--appendonly", "no", "--dir", str(self._folder), *options]
+        self._place = {"unix_socket_path": path} if unix else {"port": self.port}
+        self.url = f"unix://{path}" if unix else f"redis://127.0.0.1:{self.port}/0"
+        self.password = password
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Answers once it does."""
+        import redis
+
+        assert EXECUTABLE
+        self._process = subprocess.Popen([EXECUTABLE, *self._options], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(redis.ConnectionError):
+                self.client().ping()
+                return
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def client(self) -> Any:
+        """The real SDK's, to look and to tamper with."""
+        import redis
+
+        return redis.Redis(**self._place, password=self.password, protocol=2)
+
+    def keys(self, kind: str) -> list[bytes]:
+        """The keys of one kind: prompt, lock, epoch."""
+        return sorted(self.client().keys(f"promptwire:{kind}:*"))
+
+    def listening(self) -> int:
+        """How many processes have subscribed."""
+        return int(self.client().pubsub_numsub("promptwire:invalidate")[0][1])
+
+    def halt(self) -> None:
+        """It takes connections, and answers nothing."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process
+        self._process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Killed; what it held is gone."""
+        if self._process:
+            self._process.kill()
+            self._process.wait(20)
+            self._process = None
+
+    def clean(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
