@@ -1,5 +1,6 @@
 """What the tests of all three packages run under: loopback only, nobody's keys, no clock on Hypothesis."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -36,6 +37,7 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith(_SETTINGS) or name.lower().endswith(("_api_key", "_proxy")):
             del os.environ[name]
+    asyncio.set_event_loop(None)  # else LlamaIndex's asyncio_run makes one, and leaves it open
     socket.getaddrinfo = _loopback_lookup  # type: ignore[assignment]
 
 

@@ -127,6 +127,7 @@ HEAD = "model_list:\n- model_name: m\n  litellm_params:\n    model: gpt-4o\n"
         ),
         (HEAD + "    langfuse_host: http://x", "line 4: model_list[0].litellm_params.model: langfuse_host= is not for"),
         (HEAD + "    langfuse_host: 5", "line 5: model_list[0].litellm_params.langfuse_host: must be a text, not int"),
+        (HEAD + "    prompt_label: {a: -1}", "prompt_label: must be a text, or weights by label, not dict"),
         (HEAD + "    prompt_id: ../x", "line 4: model_list[0].litellm_params.model: prompt id '../x'"),
         (
             HEAD + "    prompt_version: 3",

@@ -35,8 +35,11 @@ def _full(redis: RedisServer) -> None:
 
 
 def _new_password(redis: RedisServer) -> None:
-    redis.client().config_set("requirepass", "another")
+    client = redis.client()
+    client.config_set("requirepass", "another")
     redis.password = "another"
+    for kind in ("normal", "pubsub"):  # who is connected already stays so
+        client.client_kill_filter(_type=kind, skipme=True)
 
 
 def _no_writers(redis: RedisServer) -> None:
@@ -272,8 +275,10 @@ def test_a_server_that_falls_silent_is_noticed_without_a_call(
     resolver = Resolver(stub(), store=redis.url)
     with caplog.at_level(logging.WARNING):
         resolver.get_prompt("a")
+        until(lambda: redis.keys("prompt") and not redis.keys("lock"))  # nothing is under way
         redis.halt()
         until(lambda: len(told(caplog)) == 1)
+    assert "fallen silent" in told(caplog)[0]
     redis.go_on()
 
 

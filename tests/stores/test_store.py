@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from promptwire import BackendUnavailableError, ConfigurationError, Prompt, PromptNotFoundError, Resolver
+from promptwire import BackendUnavailableError, ConfigurationError, Prompt, PromptNotFoundError, PromptRef, Resolver
 from promptwire.backends.langfuse import LangfuseBackend
-from promptwire.stores import Stored, StoreKey
+from promptwire.cache import PromptCache
+from promptwire.invalidation import hear
+from promptwire.stores import Scope, Stored, StoreKey
 from promptwire.stores.disk import DiskStore
+from promptwire.stores.keeper import Keeper
 from promptwire.testing import FakeLangfuse
 
 if TYPE_CHECKING:
@@ -243,7 +246,7 @@ def test_a_store_that_fails_costs_one_warning_and_no_answer(
     told = [record.getMessage() for record in caplog.records if "can't be written" in record.getMessage()]
     assert len(told) == 1
     assert len(caplog.records) <= 2  # reading may fail as well
-    assert not list(folder.parent.rglob("*.tmp"))
+    until(lambda: not list(folder.parent.rglob("*.tmp")))  # a write may be under way
 
 
 def test_a_disk_that_is_really_full_leaves_no_half_file(folder: Path, langfuse: FakeLangfuse) -> None:
@@ -379,3 +382,18 @@ def test_an_invalidated_prompt_is_fetched_anew_and_the_store_follows(
     assert (found.version, source) == (2, "stale")
     found, source = door.find(Resolver("langfuse", store=folder), "greeting")
     assert (found.version, source) == (2, "store")
+
+
+def test_a_store_of_ones_own_has_nobody_to_tell(folder: Path, stub: type[Stub]) -> None:
+    keeper = Keeper(folder)
+    keeper.announce(stub(), "greeting")
+    assert keeper.tell() is None
+
+
+def test_all_prompts_of_a_backend_are_invalidated_by_its_name(stub: type[Stub]) -> None:
+    cache, mine, other = PromptCache(10), stub(identity="mine"), stub(identity="other")
+    slots = [cache.slot(backend, PromptRef(name), 0.0) for backend in (mine, other) for name in ("a", "b")]
+    for slot in slots:
+        slot.fresh_until = 1e12
+    hear(cache, Scope.of(mine.name, mine.identity))
+    assert [slot.fresh_until > 0 for slot in slots] == [False, False, True, True]
