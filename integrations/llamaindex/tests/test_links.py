@@ -20,6 +20,9 @@ from pydantic import BaseModel
 from promptwire import Resolver
 from promptwire.testing import FakeLangfuse, FakeOpenAI
 
+if LlamaIndexInstrumentor()._check_dependency_conflicts() is not None:  # noqa: SLF001 - else it only logs so
+    pytest.skip("OpenInference instruments newer LlamaIndex only", allow_module_level=True)
+
 # 2026-11: openinference-instrumentation-llama-index 4.6 with pydantic 2.14.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
