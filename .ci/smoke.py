@@ -12,6 +12,9 @@ NAMESPACES = {
     "all": ("promptwire", "langchain_promptwire", "llama_index.llms.promptwire"),
 }
 
+# What the extra `proxy` brings.
+PROXY = {"httptools", "orjson", "prometheus_client", "starlette", "uvicorn", "uvloop"}
+
 
 def check(*, holds: bool, message: str) -> None:
     """An `assert` that `-O` leaves in place."""
@@ -33,6 +36,9 @@ def imports(namespace: str) -> int:
             importlib.import_module(name)
         except errors.ConfigurationError as error:
             check(holds="pip install" in str(error), message=f"{name} does not name its install command")
+        except ModuleNotFoundError as error:  # the door of these, `promptwire.proxy.serve`, names the command
+            inside = name.startswith("promptwire.proxy.") and str(error.name).partition(".")[0] in PROXY
+            check(holds=inside, message=f"{name} needs {error.name}, which the package does not bring")
     return len(names)
 
 
