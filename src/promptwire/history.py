@@ -1,13 +1,12 @@
 """A prompt's versions, as a list that shows itself."""
 
-import importlib
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from promptwire.backends import PromptVersion
 from promptwire.display import Displayed
-from promptwire.errors import ConfigurationError
+from promptwire.optional import needed
 
 if TYPE_CHECKING:
     from promptwire.display.view import View
@@ -28,12 +27,3 @@ class History(Displayed, list[PromptVersion]):
         from promptwire.display.differences import history_view
 
         return history_view(self)
-
-
-def needed(module: str) -> Any:
-    """An optional library, or ``ConfigurationError`` with the command that installs it."""
-    package = module.partition(".")[0]
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigurationError(f"this needs {package}: pip install {package}") from error

@@ -8,7 +8,7 @@ from promptwire.comparison.columns import Column
 from promptwire.display import Displayed
 from promptwire.errors import PromptwireError
 from promptwire.gateway.answers import Answer
-from promptwire.history import needed
+from promptwire.optional import needed
 
 if TYPE_CHECKING:
     from promptwire.display.view import View

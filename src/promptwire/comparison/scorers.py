@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from promptwire.errors import ConfigurationError
-from promptwire.history import needed
+from promptwire.optional import needed
 
 Score: TypeAlias = Callable[[str, Mapping[str, Any]], Any]
 Scorer: TypeAlias = str | Mapping[str, Any] | Score
