@@ -59,7 +59,7 @@ bench: .venv/.ready .venv-litellm/.ready ## the benchmarks, into benchmarks/resu
 	@$(RUN) benchmarks.run $(ARGS)
 
 lock: $(PRIVATE_UV) ## constraints.txt and docs/requirements.txt anew, from the newest versions allowed
-	@$(COMPILE) --universal --python-version 3.11 --group dev --upgrade --output-file constraints.txt > /dev/null
+	@$(COMPILE) --universal --python-version 3.11 --group dev --group fuzz --group audit --upgrade --output-file constraints.txt > /dev/null
 	@"$(UV)" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
 		--group docs --upgrade --output-file docs/requirements.txt > /dev/null
 
@@ -91,7 +91,7 @@ clean: ## removes what the other commands made, but for .uv
 		.uv/bin/python -m pip install --quiet --disable-pip-version-check uv
 
 .venv/.ready: .venv/bin/python constraints.txt $(PROJECTS)
-	@$(INSTALL) --python $< --group dev -e '.[cli,proxy,redis]' $(EDITABLE)
+	@$(INSTALL) --python $< --group dev -e '.[cli,notebook,otel,proxy,redis]' $(EDITABLE)
 	@touch $@
 
 .venv-demo/.ready: .venv-demo/bin/python constraints.txt $(PROJECTS)
@@ -99,7 +99,7 @@ clean: ## removes what the other commands made, but for .uv
 	@touch $@
 
 .venv-floor/.ready: .venv-floor/bin/python .venv-floor/pins.txt
-	@$(INSTALL) --python $< --group test -e '.[cli,proxy,redis]' $(EDITABLE)
+	@$(INSTALL) --python $< --group test -e '.[cli,notebook,otel,proxy,redis]' $(EDITABLE)
 	@touch $@
 
 .venv-floor/.ready: PINS = .venv-floor/pins.txt
