@@ -63,7 +63,7 @@ def test_no_file_names_a_registry_or_a_path_of_a_machine(pattern: str) -> None:
 def test_constraints_pin_names_and_nothing_else() -> None:
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     assert len(lines) > 50
-    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; [\w .'<>=!]+)?", line)] == []
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; [\w .'<>=!()]+)?", line)] == []
 
 
 def test_no_file_outgrows_its_room() -> None:
