@@ -1,11 +1,12 @@
 """The documentation's site: what its build checks too, but needs no environment of its own, and what it can't know."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ import yaml
 import langchain_promptwire
 import promptwire
 from docs.built import complaints
+from promptwire.catalog import HistoryOptions, PushOptions
+from promptwire.comparison import CompareOptions
+from promptwire.gateway.parameters import OPENAI_PARAMS, CompletionOptions
+from promptwire.search import FindOptions, ResolveOptions
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -94,11 +99,50 @@ def test_each_line_of_who_may_do_what_names_its_test() -> None:
     assert [line for line in lines if not re.search(r"\| `test_\w+`(, `test_\w+`)* \|$", line)] == []
 
 
-@pytest.mark.parametrize("package", [promptwire, langchain_promptwire, llama_index.llms.promptwire])
+PACKAGES = [promptwire, langchain_promptwire, llama_index.llms.promptwire]
+REFERENCE = "".join(page.read_text("utf-8") for page in sorted((DOCS / "reference").glob("*.md")))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_every_public_name_is_in_the_reference(package: Any) -> None:
-    reference = "".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
-    shown = set(re.findall(rf"^(?:::: |`){re.escape(package.__name__)}\.(\w+)", reference, re.MULTILINE))
+    shown = set(re.findall(rf"^(?:::: |`){re.escape(package.__name__)}\.(\w+)(?![\w.])", REFERENCE, re.MULTILINE))
     assert shown == set(package.__all__)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_and_method_says_what_it_is(package: Any) -> None:
+    things = {name: getattr(package, name) for name in package.__all__ if name != "__version__"}
+    for name, thing in list(things.items()):
+        if inspect.isclass(thing) and thing.__module__.startswith("promptwire."):
+            methods = inspect.getmembers(thing, inspect.isfunction)
+            things |= {f"{name}.{method}": own for method, own in methods if not method.startswith("_")}
+    assert [name for name, thing in things.items() if len((thing.__doc__ or "").split()) < 5] == []
+
+
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [
+        (promptwire.resolve, ResolveOptions.__annotations__),
+        (promptwire.get_prompt, FindOptions.__annotations__),
+        (promptwire.Resolver.get_prompt, FindOptions.__annotations__),
+        (promptwire.Resolver.history, HistoryOptions.__annotations__),
+        (promptwire.Resolver.push, PushOptions.__annotations__),
+        (promptwire.completion, set(CompletionOptions.__annotations__) - OPENAI_PARAMS),
+        (promptwire.acompare, set(CompareOptions.__annotations__) - set(CompletionOptions.__annotations__)),
+    ],
+)
+def test_what_a_signature_hides_the_docstring_names(function: Any, options: Iterable[str]) -> None:
+    said = set(re.findall(r"\w+", function.__doc__)) | set(inspect.signature(function).parameters)
+    assert set(options) - said == set()
+
+
+def test_what_the_pages_import_is_in_the_reference() -> None:
+    shown = set(re.findall(r"^::: ([\w.]+)$", REFERENCE, re.MULTILINE))
+    for page in [*PAGES, *READMES]:
+        for module, names in re.findall(
+            r"^ *from (promptwire[\w.]*) import (.+)$", page.read_text("utf-8"), re.MULTILINE
+        ):
+            assert {f"{module}.{name}" for name in names.split(", ")} - shown == set(), page.name
 
 
 def test_llms_txt_lists_every_page() -> None:
