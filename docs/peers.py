@@ -105,10 +105,15 @@ def litellm() -> Facts:
         yield "c20", _raises(Exception, lambda: peer.completion(**call, prompt_id="other", messages=[OURS]))
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
 def _on_its_proxy(model: FakeOpenAI) -> dict[str, Any]:
     """What the provider gets of a call that sets another temperature than its prompt."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     key, address = f"sk-{secrets.token_hex(24)}", f"http://127.0.0.1:{port}"
     entry = {"model_name": "chat", "litellm_params": {"model": "langfuse/gpt-4o-mini", "prompt_id": "chat"}}
     with tempfile.TemporaryDirectory() as folder:
