@@ -178,6 +178,70 @@ def test_what_the_comparison_says_of_a_peer_holds(peer: str) -> None:
     assert (ran.returncode, "holds" in ran.stdout, "DOES NOT" in ran.stdout) == (0, True, False), ran.stderr
 
 
+# What a page quotes of benchmarks/results.md: its words, and the line and column of each number in them.
+QUOTED = [
+    ("README.md", "text {}, chat {}", ("text, 3 variables", "ratio"), ("chat, and a history", "ratio")),
+    ("README.md", "{} ({} MB)", ("memory of 5000 prompts", "ratio"), ("memory of 5000 prompts", "ours")),
+    (
+        "README.md",
+        "{}; {} | `completion`",
+        ("completion() vs httpx POST", "ratio"),
+        ("completion() vs LiteLLM", "ratio"),
+    ),
+    (
+        "README.md",
+        "{}; {} | `acompletion`",
+        ("acompletion() vs aiohttp", "ratio"),
+        ("acompletion() vs LiteLLM", "ratio"),
+    ),
+    ("README.md", "{}; {} | `langchain`", ("ChatPromptwire() vs ChatOpenAI", "ratio"), ("… vs ChatLiteLLM", "ratio")),
+    (
+        "README.md",
+        "{}; {} | `llamaindex`",
+        ("Promptwire vs OpenAI", "ratio"),
+        ("Promptwire vs LlamaIndex LiteLLM", "ratio"),
+    ),
+    ("README.md", "{} | `proxy`", ("requests, 20 at once", "ratio")),
+    (
+        "README.md",
+        "time {}, memory {};",
+        ("import vs langfuse: time", "ratio"),
+        ("import vs langfuse: memory", "ratio"),
+    ),
+    ("README.md", "; time {}, ", ("first prompt vs langfuse: time", "ratio")),
+    ("README.md", "memory {} | `imports`", ("first prompt vs langfuse: memory", "ratio")),
+    ("README.md", "(the SDK: {}) | {} |", ("200 threads: requests", "peer"), ("200 threads: requests", "ours")),
+    ("README.md", "(the SDK: {} s; {} s)", ("500: first call", "peer"), ("500: the next two", "peer")),
+    ("README.md", "| {} ms; {} µs | `outage`", ("500: first call", "ours"), ("500: the next two", "ours")),
+    ("docs/comparison.md", "| {} µs | {} µs: Lang", ("text, 3 variables", "ours"), ("text, 3 variables", "peer")),
+    (
+        "docs/comparison.md",
+        "| {} µs | {} ms: Lite",
+        ("completion() vs LiteLLM", "ours"),
+        ("completion() vs LiteLLM", "peer"),
+    ),
+    ("docs/comparison.md", "| {} | {}: Lang", ("200 threads: requests", "ours"), ("200 threads: requests", "peer")),
+    ("docs/comparison.md", "| {} ms | {} s: Lang", ("500: first call", "ours"), ("500: first call", "peer")),
+    ("docs/comparison.md", "| {} µs | {} s: Lang", ("500: the next two", "ours"), ("500: the next two", "peer")),
+]
+
+
+def measured(line: str, column: str) -> str:
+    """A number of the results, of two digits but for counts."""
+    rows = (ROOT / "benchmarks" / "results.md").read_text("utf-8").splitlines()
+    [row] = [row for row in rows if row.startswith(f"| {line} |")]
+    number = row.split(" | ")[("ours", "peer", "ratio").index(column) + 1].split()[0]
+    value = float(number)
+    return number if number.isdecimal() or value >= 100 else f"{value:#.2g}".rstrip(".")
+
+
+@pytest.mark.parametrize("quoted", QUOTED, ids=lambda quoted: quoted[1])
+def test_each_number_that_is_quoted_is_one_of_the_results(quoted: tuple[Any, ...]) -> None:
+    page, words, *numbers = quoted
+    said = words.format(*(measured(*number) for number in numbers))
+    assert said in (ROOT / page).read_text("utf-8")
+
+
 def test_the_pages_load_nothing_from_another_host() -> None:
     assert CONFIG["theme"]["font"] is False
     assert not {"extra_css", "extra_javascript"} & set(CONFIG)
