@@ -48,7 +48,7 @@ def plain(cell: str) -> str:
 
 MODELS = table("models.md", "| the prompt names | you name | runs at | as | with |")
 PARAMETERS = table("models.md", "| the prompt sets | you pass | sent |")
-MESSAGES = table("messages.md", "| | the prompt | yours | with | what is sent |")
+MESSAGES = table("messages.md", "| case | the prompt | yours | with | what is sent |")
 FAILURES = table("freshness.md", "| the server | a prompt in memory | `fallback=` alone | neither |")
 TEMPLATES = table("templates.md", "| template | dialect | with | comes out as |")
 

@@ -11,7 +11,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import which
 from urllib.request import urlopen
@@ -35,6 +35,20 @@ def fenced(text: str, language: str = "") -> list[str]:
 
 
 CONFIG = fenced(PROXY, "yaml")[0]
+
+
+def commands(block: str) -> Iterator[str]:
+    """One after the other; a line goes on that ends in a backslash or inside of a quotation."""
+    begun = ""
+    for line in block.replace("\\\n", " ").splitlines():
+        begun = f"{begun}\n{line}".strip()
+        with suppress(ValueError):
+            if shlex.split(begun, comments=True):
+                yield begun
+            begun = ""
+    assert begun == ""
+
+
 BLOCKS = [(page, block) for page in PAGES for block in fenced(page.read_text("utf-8"), "sh")]
 
 
@@ -100,7 +114,7 @@ def serving(folder: Path, *words: str) -> Iterator[int]:
 @pytest.mark.parametrize(("page", "block"), BLOCKS, ids=lambda given: given.name if isinstance(given, Path) else "")
 def test_each_line_of_shell_runs(page: Path, block: str, shell: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMPTWIRE_MASTER_KEY", "sk-made-up")
-    for command in block.replace("\\\n", " ").splitlines():
+    for command in commands(block):
         words = shlex.split(command, comments=True)
         if words[0] in {"make", "pip", "uv"}:
             assert names_what_exists(command), command
