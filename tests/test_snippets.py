@@ -121,13 +121,13 @@ def test_each_line_of_shell_runs(page: Path, block: str, shell: Path, monkeypatc
         elif words[:2] == ["promptwire", "serve"] and "--check" not in words:
             with serving(shell, *words[2:]):
                 pass
-        elif words[0] == "curl":
+        elif words[0] == "curl" and which("curl"):
             with serving(shell, "--config", "examples/proxy.yaml") as port:
                 answer = ran(f"{command} --fail --silent", shell, port)
             assert "Ann asks: Why?" in answer.stdout, answer
         elif words[0] == "docker":
             assert (ROOT / words[words.index("--file") + 1]).is_file()
-        else:
+        elif words[0] != "curl":
             done = ran(command, shell)
             assert done.returncode == 0, (command, done.stdout)
 
