@@ -1,13 +1,21 @@
 """The pages that state what the code holds."""
 
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 
+import pytest
+from langchain_core.language_models import BaseChatModel
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.llms.promptwire import Promptwire
+
 from docs import console
+from langchain_promptwire import ChatPromptwire
 from promptwire.cli.exits import MEANINGS
 from promptwire.cli.group import COMMANDS
 from promptwire.gateway.hosts import PROVIDERS, Provider
+from promptwire.gateway.parameters import OPENAI_PARAMS, CompletionOptions
 from promptwire.proxy.entries import CONTROL_KEYS, MODEL_KEYS, PROMPT_KEYS, RENDERING_KEYS
 
 PAGE = Path(__file__).parents[1] / "docs" / "providers.md"
@@ -44,3 +52,20 @@ def test_the_proxys_page_names_every_route_and_key() -> None:
     said = [f"`{method.upper()} {path.replace('prompt_id', 'id')}`" for path in routes for method in routes[path]]
     keys = (*CONTROL_KEYS, *MODEL_KEYS, *PROMPT_KEYS, *RENDERING_KEYS, "allowed_models", "allowed_openai_params")
     assert [text for text in (*said, *(f"`{key}`" for key in keys)) if text not in page] == []
+
+
+COMMON = {"temperature", "max_tokens"}
+FRONT_DOORS = {
+    "completion": {*CompletionOptions.__annotations__, "stream"} - OPENAI_PARAMS | COMMON | {"stop", "stream"},
+    "ChatPromptwire": set(ChatPromptwire.model_fields) - set(BaseChatModel.model_fields) - {"bound_arguments"},
+    "Promptwire": set(Promptwire.model_fields) - set(FunctionCallingLLM.model_fields) - {"bound"}
+    | set(Promptwire.keywords),
+}
+
+
+@pytest.mark.parametrize(("column", "front_door"), list(enumerate(FRONT_DOORS)))
+def test_the_arguments_page_says_who_takes_what(column: int, front_door: str) -> None:
+    page = (PAGE.parent / "reference" / "arguments.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    said = {name for row in rows if row[3 + column] for name in re.findall(r"`(\w+)`", row[0])}
+    assert said == FRONT_DOORS[front_door]

@@ -1,9 +1,12 @@
 """The documentation's site: what its build checks too, but needs no environment of its own, and what it can't know."""
 
 import ast
+import inspect
 import re
+import subprocess
+import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,10 @@ import yaml
 import langchain_promptwire
 import promptwire
 from docs.built import complaints
+from promptwire.catalog import HistoryOptions, PushOptions
+from promptwire.comparison import CompareOptions
+from promptwire.gateway.parameters import OPENAI_PARAMS, CompletionOptions
+from promptwire.search import FindOptions, ResolveOptions
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -92,11 +99,50 @@ def test_each_line_of_who_may_do_what_names_its_test() -> None:
     assert [line for line in lines if not re.search(r"\| `test_\w+`(, `test_\w+`)* \|$", line)] == []
 
 
-@pytest.mark.parametrize("package", [promptwire, langchain_promptwire, llama_index.llms.promptwire])
+PACKAGES = [promptwire, langchain_promptwire, llama_index.llms.promptwire]
+REFERENCE = "".join(page.read_text("utf-8") for page in sorted((DOCS / "reference").glob("*.md")))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_every_public_name_is_in_the_reference(package: Any) -> None:
-    reference = "".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
-    shown = set(re.findall(rf"^(?:::: |`){re.escape(package.__name__)}\.(\w+)", reference, re.MULTILINE))
+    shown = set(re.findall(rf"^(?:::: |`){re.escape(package.__name__)}\.(\w+)(?![\w.])", REFERENCE, re.MULTILINE))
     assert shown == set(package.__all__)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_and_method_says_what_it_is(package: Any) -> None:
+    things = {name: getattr(package, name) for name in package.__all__ if name != "__version__"}
+    for name, thing in list(things.items()):
+        if inspect.isclass(thing) and thing.__module__.startswith("promptwire."):
+            methods = inspect.getmembers(thing, inspect.isfunction)
+            things |= {f"{name}.{method}": own for method, own in methods if not method.startswith("_")}
+    assert [name for name, thing in things.items() if len((thing.__doc__ or "").split()) < 5] == []
+
+
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [
+        (promptwire.resolve, ResolveOptions.__annotations__),
+        (promptwire.get_prompt, FindOptions.__annotations__),
+        (promptwire.Resolver.get_prompt, FindOptions.__annotations__),
+        (promptwire.Resolver.history, HistoryOptions.__annotations__),
+        (promptwire.Resolver.push, PushOptions.__annotations__),
+        (promptwire.completion, set(CompletionOptions.__annotations__) - OPENAI_PARAMS),
+        (promptwire.acompare, set(CompareOptions.__annotations__) - set(CompletionOptions.__annotations__)),
+    ],
+)
+def test_what_a_signature_hides_the_docstring_names(function: Any, options: Iterable[str]) -> None:
+    said = set(re.findall(r"\w+", function.__doc__)) | set(inspect.signature(function).parameters)
+    assert set(options) - said == set()
+
+
+def test_what_the_pages_import_is_in_the_reference() -> None:
+    shown = set(re.findall(r"^::: ([\w.]+)$", REFERENCE, re.MULTILINE))
+    for page in [*PAGES, *READMES]:
+        for module, names in re.findall(
+            r"^ *from (promptwire[\w.]*) import (.+)$", page.read_text("utf-8"), re.MULTILINE
+        ):
+            assert {f"{module}.{name}" for name in names.split(", ")} - shown == set(), page.name
 
 
 def test_llms_txt_lists_every_page() -> None:
@@ -104,24 +150,105 @@ def test_llms_txt_lists_every_page() -> None:
     assert sorted(listed) == sorted(page.removesuffix(".md") for page in navigated(CONFIG["nav"]))
 
 
+COMPARISON = (DOCS / "comparison.md").read_text("utf-8")
+
+
 def test_each_cell_of_the_comparison_says_how_it_was_checked() -> None:
-    text = (DOCS / "comparison.md").read_text("utf-8")
-    table, _, sources = text.partition("\n## ")
-    cells = [cell.strip() for row in re.findall(r"^\| [^-].*$", table, re.MULTILINE) for cell in row.split(" | ")[1:]]
-    plain = {"not checked", "your code's", "none of its own"}
-    unsaid = [
-        cell
-        for cell in cells[6:]
-        if cell.strip(" |") not in plain and not re.search(r"\([tbd]\d+(, [tbd]\d+)*\)", cell)
-    ]
-    assert unsaid == []
-    cited = set(re.findall(r"\b[tbd]\d+\b", table))
-    assert cited == set(re.findall(r"^\| ([tbd]\d+) \|", sources, re.MULTILINE))
+    table = COMPARISON.partition("\n## ")[0]
+    rows = re.findall(r"^\| [^-].*$", table, re.MULTILINE)
+    cells = [cell.strip(" |") for row in rows for cell in row.split(" | ")[1:]]
+    said = re.compile(r"\([bcdt]\d+(, [bcdt]\d+)*\)")
+    assert len(cells) > 80
+    assert [cell for cell in cells[5:] if cell not in {"\u2013", "your code's"} and not said.search(cell)] == []
+    cited = {key for keys in said.finditer(COMPARISON) for key in re.findall(r"\w\d+", keys[0])}
+    listed = re.findall(r"^\| ([bcdt]\d+) \|", COMPARISON, re.MULTILINE)
+    assert sorted(listed) == sorted(cited)
+
+
+def test_each_run_that_the_comparison_names_is_one_of_the_scripts() -> None:
+    runs = re.findall(r'yield "(c\d+)"', (DOCS / "peers.py").read_text("utf-8"))
+    assert set(runs) == set(re.findall(r"^\| (c\d+) \|", COMPARISON, re.MULTILINE))
+
+
+@pytest.mark.parametrize("peer", ["langfuse", "langsmith"])
+def test_what_the_comparison_says_of_a_peer_holds(peer: str) -> None:
+    if peer == "langsmith":
+        pytest.importorskip("langsmith.prompt_cache", reason="langsmith before 0.7 has no cache")
+    ran = subprocess.run([sys.executable, DOCS / "peers.py", peer], capture_output=True, text=True, check=False)
+    assert (ran.returncode, "holds" in ran.stdout, "DOES NOT" in ran.stdout) == (0, True, False), ran.stderr
+
+
+# What a page quotes of benchmarks/results.md: its words, and the line and column of each number in them.
+QUOTED = [
+    ("README.md", "text {}, chat {}", ("text, 3 variables", "ratio"), ("chat, and a history", "ratio")),
+    ("README.md", "{} ({} MB)", ("memory of 5000 prompts", "ratio"), ("memory of 5000 prompts", "ours")),
+    (
+        "README.md",
+        "{}; {} | `completion`",
+        ("completion() vs httpx POST", "ratio"),
+        ("completion() vs LiteLLM", "ratio"),
+    ),
+    (
+        "README.md",
+        "{}; {} | `acompletion`",
+        ("acompletion() vs aiohttp", "ratio"),
+        ("acompletion() vs LiteLLM", "ratio"),
+    ),
+    ("README.md", "{}; {} | `langchain`", ("ChatPromptwire() vs ChatOpenAI", "ratio"), ("… vs ChatLiteLLM", "ratio")),
+    (
+        "README.md",
+        "{}; {} | `llamaindex`",
+        ("Promptwire vs OpenAI", "ratio"),
+        ("Promptwire vs LlamaIndex LiteLLM", "ratio"),
+    ),
+    ("README.md", "{} | `proxy`", ("requests, 20 at once", "ratio")),
+    (
+        "README.md",
+        "time {}, memory {};",
+        ("import vs langfuse: time", "ratio"),
+        ("import vs langfuse: memory", "ratio"),
+    ),
+    ("README.md", "; time {}, ", ("first prompt vs langfuse: time", "ratio")),
+    ("README.md", "memory {} | `imports`", ("first prompt vs langfuse: memory", "ratio")),
+    ("README.md", "(the SDK: {}) | {} |", ("200 threads: requests", "peer"), ("200 threads: requests", "ours")),
+    ("README.md", "(the SDK: {} s; {} s)", ("500: first call", "peer"), ("500: the next two", "peer")),
+    ("README.md", "| {} ms; {} µs | `outage`", ("500: first call", "ours"), ("500: the next two", "ours")),
+    ("docs/comparison.md", "| {} µs | {} µs: Lang", ("text, 3 variables", "ours"), ("text, 3 variables", "peer")),
+    (
+        "docs/comparison.md",
+        "| {} µs | {} ms: Lite",
+        ("completion() vs LiteLLM", "ours"),
+        ("completion() vs LiteLLM", "peer"),
+    ),
+    ("docs/comparison.md", "| {} | {}: Lang", ("200 threads: requests", "ours"), ("200 threads: requests", "peer")),
+    ("docs/comparison.md", "| {} ms | {} s: Lang", ("500: first call", "ours"), ("500: first call", "peer")),
+    ("docs/comparison.md", "| {} µs | {} s: Lang", ("500: the next two", "ours"), ("500: the next two", "peer")),
+]
+
+
+def measured(line: str, column: str) -> str:
+    """A number of the results, of two digits but for counts."""
+    rows = (ROOT / "benchmarks" / "results.md").read_text("utf-8").splitlines()
+    [row] = [row for row in rows if row.startswith(f"| {line} |")]
+    number = row.split(" | ")[("ours", "peer", "ratio").index(column) + 1].split()[0]
+    value = float(number)
+    return number if number.isdecimal() or value >= 100 else f"{value:#.2g}".rstrip(".")
+
+
+@pytest.mark.parametrize("quoted", QUOTED, ids=lambda quoted: quoted[1])
+def test_each_number_that_is_quoted_is_one_of_the_results(quoted: tuple[Any, ...]) -> None:
+    page, words, *numbers = quoted
+    said = words.format(*(measured(*number) for number in numbers))
+    assert said in (ROOT / page).read_text("utf-8")
 
 
 def test_the_pages_load_nothing_from_another_host() -> None:
     assert CONFIG["theme"]["font"] is False
-    assert not {"extra_css", "extra_javascript"} & set(CONFIG)
+    own = [*CONFIG["extra_css"], *CONFIG["extra_javascript"]]
+    assert [name for name in own if not (DOCS / name).is_file()] == []
+    assert [
+        name for name in own if re.search(r"//|url\(|import", (DOCS / name).read_text("utf-8").partition("\n")[2])
+    ] == []
     for page in PAGES:
         assert re.findall(r"!\[[^]]*\]\(\w+:|<(?:script|iframe|img|link)\b", page.read_text("utf-8")) == [], page.name
 

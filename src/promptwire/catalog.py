@@ -58,8 +58,9 @@ class Catalog:
         return await _await(self._listing(backend, timeout))
 
     def history(self, prompt_id: str, **options: Unpack[HistoryOptions]) -> History:
-        """A prompt's newest ``limit`` versions, or all, the newest first; asks the backend each time.
+        """A prompt's newest ``limit`` versions, or all, the newest first; asks the ``backend`` each time.
 
+        ``timeout`` is in seconds, by default the resolver's.
         Raises the errors of ``get_prompt``, and ``ConfigurationError`` for a backend that keeps no history.
         """
         return _wait(self._history(prompt_id, **options))
@@ -69,8 +70,9 @@ class Catalog:
         return await _await(self._history(prompt_id, **options))
 
     def push(self, prompt: Prompt, **options: Unpack[PushOptions]) -> Pushed:
-        """Put a prompt into a backend: a new version, unless its content is there; no label moves but ``labels``.
+        """Put a prompt into a ``backend``: a new version, unless its content is there; no label moves but ``labels``.
 
+        ``message`` says what is new, for the history; ``dry_run`` writes nothing. ``timeout`` is in seconds.
         Content is there if the newest version has it, or the version that the prompt's own number names.
         Raises the errors of ``get_prompt``, and ``ConfigurationError`` for what the backend can't hold.
         """

@@ -38,25 +38,36 @@ def fresh_resolver() -> Generator[None]:
 
 
 def resolve(prompt_id: str, **options: Unpack[ResolveOptions]) -> RenderedPrompt:
-    """``Resolver.resolve`` of the default resolver."""
+    """Find a prompt and fill in its variables, by the default resolver: made of the environment at its first use.
+
+    Options are ``Resolver.resolve``'s: ``variables``, ``backend``, ``label``, ``version``, ``rollout_key``,
+    ``missing``, ``text_role``, ``fallback`` and ``timeout``.
+    """
     return default_resolver().resolve(prompt_id, **options)
 
 
 async def aresolve(prompt_id: str, **options: Unpack[ResolveOptions]) -> RenderedPrompt:
-    """``Resolver.aresolve`` of the default resolver."""
+    """``resolve`` without blocking the loop."""
     return await default_resolver().aresolve(prompt_id, **options)
 
 
 def get_prompt(prompt_id: str, **options: Unpack[FindOptions]) -> Prompt:
-    """``Resolver.get_prompt`` of the default resolver."""
+    """Find a prompt, its variables not filled in, by the default resolver.
+
+    Options are ``Resolver.get_prompt``'s: ``backend``, ``label``, ``version``, ``rollout_key``, ``fallback`` and
+    ``timeout``.
+    """
     return default_resolver().get_prompt(prompt_id, **options)
 
 
 async def aget_prompt(prompt_id: str, **options: Unpack[FindOptions]) -> Prompt:
-    """``Resolver.aget_prompt`` of the default resolver."""
+    """``get_prompt`` without blocking the loop."""
     return await default_resolver().aget_prompt(prompt_id, **options)
 
 
 def invalidate(prompt_id: str | None = None, *, backend: str | Backend | None = None) -> int:
-    """``Resolver.invalidate`` of the default resolver."""
+    """Have the default resolver fetch a prompt, or all, at the next call; answers how many were in memory.
+
+    ``Resolver.invalidate`` says what becomes of them, and of a store that other processes share.
+    """
     return default_resolver().invalidate(prompt_id, backend=backend)

@@ -135,7 +135,10 @@ class Resolver(Catalog):
         return self._render(found, variables, missing, text_role, label)
 
     def get_prompt(self, prompt_id: str, **options: Unpack[FindOptions]) -> Prompt:
-        """The prompt with its templates unfilled; takes ``find``'s options.
+        """The prompt with its templates unfilled.
+
+        Options are ``backend``, ``label``, ``version``, ``rollout_key``, ``fallback`` (a text, messages or a prompt)
+        and ``timeout`` (seconds, in all).
 
         Raises ``ConfigurationError``, ``PromptNotFoundError``, ``BackendError``, ``TemplateError`` and
         ``PromptConfigError``; with a stale prompt or a ``fallback`` in hand only the first.

@@ -37,13 +37,16 @@ def completion(
 ) -> Answer | Stream:
     """Run a managed prompt, or plain messages, on the model that the prompt or the caller names.
 
-    ``model`` is ``[backend/][provider/]model``. Options are ``missing``, ``fallback``, ``messages_placeholder``,
-    ``input_variable``, ``text_role``, ``rollout_key``, ``ignore_prompt_model``, ``ignore_prompt_params``,
-    ``allowed_models``, ``resolver``, ``api_key``, ``api_base`` (or ``base_url``), ``timeout`` (seconds, 600),
-    ``max_retries`` (2), the backend's own (``langfuse_public_key``, ``langfuse_secret_key``, ``langfuse_host``), and
-    any OpenAI parameter. ``prompt_label`` may hold weights, of which ``rollout_key`` chooses one for good.
-    Answers an OpenAI-shaped completion, or with ``stream=True`` an iterator of chunks; ``.prompt`` says which prompt
-    made it. Raises ``PromptwireError``.
+    ``model`` is ``[backend/][provider/]model``. ``prompt_label`` may hold weights, of which ``rollout_key`` chooses one
+    for good. Answers an OpenAI-shaped completion, or with ``stream=True`` an iterator of chunks; ``.prompt`` says which
+    prompt made it. Raises ``PromptwireError``. Options are
+
+    - of the prompt: ``resolver``, ``missing``, ``fallback``, ``rollout_key``, ``text_role``, ``input_variable``,
+      ``messages_placeholder``, ``ignore_prompt_model``, ``ignore_prompt_params``, ``allowed_models``;
+    - of the model: ``api_key``, ``api_base`` (or ``base_url``), ``api_version``, ``timeout`` (seconds, 600),
+      ``max_retries`` (2), ``extra_headers``, ``extra_body``, and any OpenAI parameter;
+    - of the backend: ``langfuse_public_key``, ``langfuse_secret_key`` (or ``langfuse_secret``), ``langfuse_host``,
+      ``humanloop_api_key``, ``humanloop_base_url``, ``humanloop_dir``, ``prompts_dir``.
     """
     ask = Ask.of(locals())
     resolver, call = ask.resolver, ask.call
