@@ -93,9 +93,7 @@ class Search:
         """The answer, after the wait."""
         found = self._found or self._landed()
         if self._fetcher.teller:
-            prompt, source = found
-            kind = "resolved" if source in {"fresh", "cached"} else source
-            self._fetcher.teller.tell(kind, self._slot, prompt, self._reason)  # type: ignore[arg-type]
+            self._fetcher.teller.answered(self._slot, *found, self._reason)
         return found
 
     def _landed(self) -> Found:
@@ -132,6 +130,7 @@ class Search:
         """What answers when the backend fails: the last good prompt, whatever its age, the fallback, or the error."""
         found = self._in_hand(error)
         if found is None:
+            self._fetcher.teller.failed(self._slot, error)
             raise error.again() from error.__cause__
         return found
 
