@@ -52,7 +52,7 @@ class Teller:
         """A prompt was found; ``reason`` is why it is not its backend's."""
         if told := counts():
             told.answered(slot.backend.name, source)
-        self.tell("resolved" if source in {"fresh", "cached"} else source, slot, prompt, reason)  # type: ignore[arg-type]
+        self._tell("resolved" if source in {"fresh", "cached"} else source, slot, prompt, reason)  # type: ignore[arg-type]
 
     def failed(self, slot: Slot, error: PromptwireError) -> None:
         """There is no prompt; the caller gets the error."""
@@ -69,9 +69,9 @@ class Teller:
         """What the backend says is another prompt, or one that can't be used."""
         if told := counts():
             told.changed(slot.backend.name, kind)
-        self.tell(kind, slot, prompt, reason)
+        self._tell(kind, slot, prompt, reason)
 
-    def tell(self, kind: EventKind, slot: Slot, prompt: Prompt | None, reason: PromptwireError | None = None) -> None:
+    def _tell(self, kind: EventKind, slot: Slot, prompt: Prompt | None, reason: PromptwireError | None = None) -> None:
         """``prompt`` is the one in use."""
         if self._hook is None:
             return

@@ -92,8 +92,7 @@ class Search:
     def end(self) -> Found:
         """The answer, after the wait."""
         found = self._found or self._landed()
-        if self._fetcher.teller:
-            self._fetcher.teller.answered(self._slot, *found, self._reason)
+        self._fetcher.teller.answered(self._slot, *found, self._reason)
         return found
 
     def _landed(self) -> Found:

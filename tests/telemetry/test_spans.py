@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from promptwire import GatewayError, PromptNotFoundError, Resolver
+from promptwire import GatewayError, PromptNotFoundError, PromptwireError, Resolver
 from promptwire.backends.memory import MemoryBackend
 from promptwire.testing import FakeLangfuse, FakeOpenAI
 from tests.doubles.anthropic import FakeAnthropic
@@ -120,6 +120,14 @@ def test_providers_have_the_conventions_names(
         completion(model=f"{provider}/m", messages=[{"role": "user", "content": "Hi"}], **at)  # type: ignore[arg-type]
     found = telemetry.told()
     assert (found["gen_ai.provider.name"], found["server.port"]) == (told, 443)
+
+
+def test_an_address_that_is_none_is_not_told(telemetry: Telemetry) -> None:
+    from promptwire import completion
+
+    with pytest.raises(PromptwireError):
+        completion(model="gpt-4o", messages=[{"role": "user", "content": "Hi"}], api_base="http:///v1", api_key="k")
+    assert not {"server.address", "server.port"} & telemetry.told().keys()
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -316,3 +324,16 @@ async def test_nobody_is_told_who_does_not_want_to_know(
         context.detach(token)
     assert telemetry.spans == []
     assert telemetry.points("gen_ai.client.operation.duration") == []
+
+
+def test_measured_alone_the_callers_own_span_stays_the_current_one(
+    telemetry: Telemetry, openai: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from promptwire import completion
+
+    telemetry.trace(None)
+    current: list[Any] = []
+    monkeypatch.setattr("promptwire.log.show_request", lambda _: current.append(trace.get_current_span()))
+    with telemetry.start("around") as around:
+        completion(model="gpt-4o", messages=[{"role": "user", "content": "Hi"}])
+    assert current == [around]

@@ -109,15 +109,13 @@ def _variables(rendered: "RenderedPrompt") -> Attributes:
 
 def response_attributes(said: Mapping[str, Any]) -> Attributes:
     """What a completion, of OpenAI's shape, tells of itself."""
-    usage = _mapping(said.get("usage"))
+    usage = mapping(said.get("usage"))
     texts = {"gen_ai.response.id": said.get("id"), "gen_ai.response.model": said.get("model")}
     counts = {
         "gen_ai.usage.input_tokens": usage.get("prompt_tokens"),
         "gen_ai.usage.output_tokens": usage.get("completion_tokens"),
-        "gen_ai.usage.cache_read.input_tokens": _mapping(usage.get("prompt_tokens_details")).get("cached_tokens"),
-        "gen_ai.usage.reasoning.output_tokens": _mapping(usage.get("completion_tokens_details")).get(
-            "reasoning_tokens"
-        ),
+        "gen_ai.usage.cache_read.input_tokens": mapping(usage.get("prompt_tokens_details")).get("cached_tokens"),
+        "gen_ai.usage.reasoning.output_tokens": mapping(usage.get("completion_tokens_details")).get("reasoning_tokens"),
     }
     told: Attributes = {name: text for name, text in texts.items() if isinstance(text, str)}
     return told | {name: count for name, count in counts.items() if type(count) is int}
@@ -143,5 +141,6 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value, or an empty one for what is none."""
     return value if isinstance(value, Mapping) else {}

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from promptwire.telemetry.attributes import Attributes, response_attributes
+from promptwire.telemetry.attributes import Attributes, mapping, response_attributes
 from promptwire.telemetry.content import Speech, told_answer
 
 
@@ -34,8 +34,8 @@ class Heard:
     def _keep(self, index: int, choice: Mapping[str, Any]) -> None:
         if isinstance(message := choice.get("message"), Mapping):
             self._messages[index] = message
-        elif isinstance(delta := choice.get("delta"), Mapping):
-            self._speech.setdefault(index, Speech()).hear(delta)
+        else:
+            self._speech.setdefault(index, Speech()).hear(mapping(choice.get("delta")))
 
     def attributes(self) -> Attributes:
         """All that was heard."""

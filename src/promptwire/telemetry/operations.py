@@ -63,7 +63,6 @@ class Operation:
         self._common = attributes.call_attributes(plan)
         self._span = _start(plan, tracers, self._common, headers)
         self._error: BaseException | None = None
-        self._ended = False
         self._streams = plan.stream
         self._heard = Heard(keeps_content=captures_content() and self._span.is_recording())
 
@@ -112,9 +111,6 @@ class Operation:
         return False
 
     def _end(self, error: BaseException | None) -> None:
-        if self._ended:
-            return
-        self._ended = True
         seconds = time.perf_counter() - self._started
         told: dict[str, Any] = {}
         with QUIETLY:

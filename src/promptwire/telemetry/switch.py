@@ -7,18 +7,23 @@ from typing import Any, Literal
 
 from promptwire import log
 
-OFF = ("off", "false", "0")
+_OFF = ("off", "false", "0")
 _CONTENT = ("true", "span_only", "span_and_event")
 
 
 def provider(signal: Literal["trace", "metrics"]) -> Any | None:
     """The provider of tracers or of meters. Who hasn't imported OpenTelemetry has set none up, and is spared it."""
     api: Any = sys.modules.get(f"opentelemetry.{signal}")
-    if api is None or os.environ.get("PROMPTWIRE_OTEL", "").strip().lower() in OFF:
+    if api is None:
         return None
     found = api.get_tracer_provider() if signal == "trace" else api.get_meter_provider()
     # The API's own classes are stand-ins that do nothing, until a provider is set.
-    return None if type(found).__module__.startswith(api.__name__) else found
+    return None if type(found).__module__.startswith(api.__name__) or is_off() else found
+
+
+def is_off() -> bool:
+    """Whether this program wants to hear of Promptwire nothing, whatever it hears of others."""
+    return os.environ.get("PROMPTWIRE_OTEL", "").strip().lower() in _OFF
 
 
 def captures_content() -> bool:
