@@ -31,7 +31,7 @@ def ended(telemetry: Telemetry, until: Any, count: int = 1) -> list[Any]:
 def test_the_callers_trace_goes_on_with_the_prompts_call(
     *, stream: bool, proxy: Running, telemetry: Telemetry, until: Any
 ) -> None:
-    usage = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    usage: Any = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
     assert chat(proxy, **GREETING, **usage).status_code == 200
     (span,) = ended(telemetry, until)
     assert (f"{span.context.trace_id:032x}", f"{span.parent.span_id:016x}") == (TRACE, PARENT)

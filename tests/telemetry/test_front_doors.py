@@ -155,7 +155,7 @@ def test_in_langchain_langfuses_handler_tells_of_it_in_its_one_generation(
     sdk.flush()
     spans = [dict(span.attributes or {}) for span in exporter.get_finished_spans()]
     (generation,) = [told for told in spans if told["langfuse.observation.type"] == "generation"]
-    assert json.loads(generation["langfuse.observation.metadata.prompt_label"]) == label
+    assert json.loads(str(generation["langfuse.observation.metadata.prompt_label"])) == label
     assert generation["langfuse.observation.prompt.version"] == VERSIONS[label]
     assert telemetry.spans == []
     sdk.shutdown()

@@ -115,9 +115,9 @@ def test_providers_have_the_conventions_names(
 ) -> None:
     from promptwire import completion
 
-    at = {"api_base": "https://127.0.0.1", "api_key": "k", "max_retries": 0}
+    at: Any = {"api_base": "https://127.0.0.1", "api_key": "k", "max_retries": 0}
     with pytest.raises(GatewayError):
-        completion(model=f"{provider}/m", messages=[{"role": "user", "content": "Hi"}], **at)  # type: ignore[arg-type]
+        completion(model=f"{provider}/m", messages=[{"role": "user", "content": "Hi"}], **at)
     found = telemetry.told()
     assert (found["gen_ai.provider.name"], found["server.port"]) == (told, 443)
 

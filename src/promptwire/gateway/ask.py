@@ -78,13 +78,14 @@ class Ask:
             stream=bool(given["stream"]),
         )
 
-    def target(self, found: Found | None) -> Target:
-        """Decide model, address and key; pure."""
+    def target(self, found: Found | None, spare_key: str | None = None) -> Target:
+        """Decide model, address and key; pure. ``spare_key`` is as in ``aim``."""
         return choose(
             self.caller,
             found[0] if found else None,
             ignore_prompt_model=bool(self.controls.get("ignore_prompt_model")),
             allowed_models=self.controls.get("allowed_models"),
+            spare_key=spare_key,
         )
 
     def plan(self, found: Found | None, target: Target) -> Plan:
