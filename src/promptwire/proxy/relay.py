@@ -111,11 +111,10 @@ async def _translate(
 
 async def _forward(call: ModelCall, reply: Reply, answer: Arriving, seen: Observed) -> None:
     lines = Lines()
-    events = call.wire.events() if seen else None
+    overhear = seen.overhearing(call.wire)
     try:
         async for data in answer.achunks():
-            if events is not None:
-                seen.overhear(events, data)
+            overhear(data)
             if whole := lines.feed(data):
                 await reply.write(whole, more=True)
     except TransportError as error:

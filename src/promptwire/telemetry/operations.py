@@ -2,9 +2,9 @@
 
 import json
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -14,7 +14,7 @@ from promptwire.telemetry.switch import QUIETLY, captures_content, provider
 
 if TYPE_CHECKING:
     from promptwire.gateway.ask import Plan
-    from promptwire.gateway.wires import Events
+    from promptwire.gateway.wires import Events, Wire
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -28,17 +28,14 @@ class Unobserved:
 
     __slots__ = ()
 
-    def __bool__(self) -> Literal[False]:
-        return False
-
     def sending(self) -> AbstractContextManager[None]:
         return _NOTHING
 
     def hear(self, body: Mapping[str, Any]) -> None:
         pass
 
-    def overhear(self, events: "Events", data: bytes) -> None:
-        pass
+    def overhearing(self, wire: "Wire") -> Callable[[bytes], None]:
+        return _ignore
 
     def answered(self, body: Mapping[str, Any] | bytes) -> None:
         pass
@@ -48,6 +45,12 @@ class Unobserved:
 
 
 _NOTHING = nullcontext()
+
+
+def _ignore(data: bytes) -> None:
+    pass
+
+
 UNOBSERVED = Unobserved()
 
 
@@ -65,9 +68,6 @@ class Operation:
         self._error: BaseException | None = None
         self._streams = plan.stream
         self._heard = Heard(keeps_content=captures_content() and self._span.is_recording())
-
-    def __bool__(self) -> Literal[True]:
-        return True
 
     @contextmanager
     def sending(self) -> Generator[None]:
@@ -88,8 +88,11 @@ class Operation:
         with QUIETLY:
             self._heard.hear(body)
 
-    def overhear(self, events: "Events", data: bytes) -> None:
-        """Bytes of the answer pass by to a client; an error among them is the call's."""
+    def overhearing(self, wire: "Wire") -> Callable[[bytes], None]:
+        """What to tell of each piece of a stream that is passed on unread; an error in it is the call's."""
+        return partial(self._overhear, wire.events())
+
+    def _overhear(self, events: "Events", data: bytes) -> None:
         with QUIETLY:
             try:
                 for chunk in events.feed(data):
