@@ -34,7 +34,7 @@ class Unobserved:
     def hear(self, body: Mapping[str, Any]) -> None:
         pass
 
-    def overhearing(self, wire: "Wire") -> Callable[[bytes], None]:
+    def overhearing(self, _: "Wire") -> Callable[[bytes], None]:
         return _ignore
 
     def answered(self, body: Mapping[str, Any] | bytes) -> None:

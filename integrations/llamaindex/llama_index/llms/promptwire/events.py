@@ -47,9 +47,12 @@ class Resolved:
 
     def announce(self) -> None:
         """Dispatch the event, in the span around."""
-        told = {**provenance(self.info), "content_hash": self.info.content_hash}
+        told = provenance(self.info)
+        content = self.info.content_hash
         variables = None if self.variables is None else dict(self.variables)
-        dispatcher.event(PromptResolvedEvent(**told, requested_model=self.requested_model, variables=variables))
+        dispatcher.event(
+            PromptResolvedEvent(**told, content_hash=content, requested_model=self.requested_model, variables=variables)
+        )
 
 
 @contextmanager
