@@ -99,6 +99,18 @@ async def test_an_odd_variable_fails_no_call_that_captures_content(
     assert telemetry.told()["gen_ai.prompt.variable.seen"] == "Ann"
 
 
+async def test_odd_messages_cost_a_call_that_captures_content_no_more_than_their_own_telling(
+    ask: Ask, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "true")
+    messages = [{"role": "assistant", "content": None, "tool_calls": 7}]
+    with Odd({"object": "chat.completion", "choices": [MESSAGE]}) as server:
+        await ask(model="gpt-4o", messages=messages, api_base=server.url, api_key="k")
+    told = telemetry.told()
+    assert told["gen_ai.response.finish_reasons"] == ("stop",)
+    assert "gen_ai.input.messages" not in told
+
+
 PROGRAM = """
 import sys
 {before}

@@ -87,20 +87,23 @@ def prompt_attributes(info: "PromptInfo", rendered: "RenderedPrompt") -> Attribu
     return {name: value for name, value in told.items() if value is not None}
 
 
-def last_attributes(plan: "Plan", *, with_content: bool) -> Attributes:
-    """What is set once a span has begun: it comes before what others have set then, and no sampler sees it."""
-    told: Attributes = {}
-    if with_content:
-        told = {"gen_ai.input.messages": told_messages(plan.messages)}
-        told |= _variables(plan.rendered) if plan.rendered is not None else {}
-    if plan.info is not None and is_langfuses(plan.info):
-        told["langfuse.observation.prompt.name"] = plan.info.prompt_id
-        told["langfuse.observation.prompt.version"] = plan.info.prompt_version
-    return told
+def link_attributes(plan: "Plan") -> Attributes:
+    """What Langfuse counts a version's generations by; set late, it beats what is propagated to every span."""
+    if plan.info is None or not is_langfuses(plan.info):
+        return {}
+    return {
+        "langfuse.observation.prompt.name": plan.info.prompt_id,
+        "langfuse.observation.prompt.version": plan.info.prompt_version,
+    }
+
+
+def content_attributes(plan: "Plan") -> Attributes:
+    """What is sent, the variables' values in it, and the template that they are put into; no sampler sees it."""
+    told = {"gen_ai.input.messages": told_messages(plan.messages)}
+    return told if plan.rendered is None else {**told, **_variables(plan.rendered)}
 
 
 def _variables(rendered: "RenderedPrompt") -> Attributes:
-    """The variables' values, and the template that they are put into."""
     values = used_variables(rendered.prompt, rendered.values)
     texts = {name: value if isinstance(value, str) else _json(value) for name, value in values.items()}
     told: Attributes = {f"gen_ai.prompt.variable.{name}": text for name, text in texts.items()}

@@ -20,7 +20,6 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _TOKENS = tuple(4**power for power in range(14))
-_COMMON = ("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "server.address", "server.port")
 
 
 class Unobserved:
@@ -215,6 +214,8 @@ def _start(plan: "Plan", tracers: Any, common: Mapping[str, Any], headers: Heade
         around = propagate.extract({name.decode("latin-1"): value.decode("latin-1") for name, value in headers})
     name = f"{attributes.OPERATION} {plan.target.model}"
     span = _tracer(tracers).start_span(name, around, trace.SpanKind.CLIENT, told)
-    if span.is_recording():
-        span.set_attributes(attributes.last_attributes(plan, with_content=captures_content()))
+    with QUIETLY:  # what has begun is to end, whatever is odd about the rest
+        span.set_attributes(attributes.link_attributes(plan))
+        if span.is_recording() and captures_content():
+            span.set_attributes(attributes.content_attributes(plan))
     return span
