@@ -51,8 +51,22 @@ def readers_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         publish_file(langfuse, Path(__file__).parent / "examples" / "prompts", "support/reply", version=1)
         langfuse.publish("welcome", [{"role": "system", "content": "You welcome {{name}}."}])
         langfuse.publish("persona", [{"role": "system", "content": "You answer the customers of {{company}}."}])
-        with contextlib.chdir(tmp_path_factory.mktemp("reader")):
+        with contextlib.chdir(tmp_path_factory.mktemp("reader")), _own_providers():
             yield
+
+
+@contextlib.contextmanager
+def _own_providers() -> Iterator[None]:
+    """A page may set OpenTelemetry up, which a process can do once: here, once a page."""
+    from opentelemetry import trace
+    from opentelemetry.metrics import _internal as metrics
+    from opentelemetry.util._once import Once
+
+    with pytest.MonkeyPatch.context() as patch:
+        for api, kind in ((trace, "TRACER"), (metrics, "METER")):
+            patch.setattr(api, f"_{kind}_PROVIDER", None)
+            patch.setattr(api, f"_{kind}_PROVIDER_SET_ONCE", Once())
+        yield
 
 
 # The pages' Python runs, block after block, as a reader would run it.

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pytest
 
@@ -16,6 +16,10 @@ from promptwire.exchange import Request, Response
 from promptwire.search import Found
 from promptwire.testing import Answer, FakeLangfuse, FakeOpenAI, LoopbackServer, Received
 from promptwire.transport import open_astream, open_stream
+from tests.doubles.anthropic import FakeAnthropic
+
+if TYPE_CHECKING:
+    from tests.doubles.telemetry import Telemetry
 
 Reply = Callable[[PromptRef, Http], Any]
 
@@ -139,7 +143,7 @@ def plain() -> Iterator[Plain]:
         yield server
 
 
-S = TypeVar("S", FakeLangfuse, FakeOpenAI)
+S = TypeVar("S", FakeLangfuse, FakeOpenAI, FakeAnthropic)
 
 
 @contextmanager
@@ -164,3 +168,21 @@ def langfuse(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLangfuse]:
         server.publish("greeting", "Hello {{name}}", config={"model": "gpt-4o-mini", "stop": ["END"]})
         server.publish("farewell", [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Bye"}])
         yield server
+
+
+@pytest.fixture
+def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAnthropic]:
+    with in_environment(FakeAnthropic(), monkeypatch) as server:
+        yield server
+
+
+@pytest.fixture
+def telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator["Telemetry"]:
+    """A program that has set OpenTelemetry up."""
+    from tests.doubles.telemetry import Telemetry
+
+    made = Telemetry(monkeypatch)
+    made.trace(made.tracers)
+    made.measure(made.meters)
+    yield made
+    made.meters.shutdown()

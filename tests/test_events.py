@@ -98,7 +98,9 @@ def test_a_version_held_back_is_told_of_once_with_the_one_that_serves(
     langfuse.publish("greeting", text, config=config)
     with caplog.at_level(logging.WARNING):
         assert [door.source(resolver, "greeting") for _ in range(4)] == ["stale"] * 4
-    assert len(caplog.records) == 1
+    (record,) = caplog.records
+    told = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
+    assert [getattr(record, name) for name in told] == ["greeting", 1, "production", "langfuse", "stale"]
     until(lambda: "held_back" in kinds(events))
     (held,) = [event for event in events if event.kind == "held_back"]
     assert (held.version, held.content_hash) == (1, good.content_hash)

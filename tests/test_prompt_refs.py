@@ -14,6 +14,8 @@ from promptwire.errors import ConfigurationError
         ("hi@007", PromptRef("hi", version=7)),
         ("hi@staging", PromptRef("hi", label="staging")),
         ("hi@3.1", PromptRef("hi", label="3.1")),
+        ("team/hi@prv_9aZ", PromptRef("team/hi", version="prv_9aZ")),
+        ("hi@prv", PromptRef("hi", label="prv")),
         ("a@b@staging", PromptRef("a@b", label="staging")),
         ("team/hi@latest", PromptRef("team/hi", label="latest")),
         ("@hi", PromptRef("@hi")),

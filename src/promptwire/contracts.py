@@ -22,10 +22,14 @@ class Contracts:
             raise ConfigurationError(f"contracts is a mapping of prompt ids to names, not {type(given).__name__}")
         self._declared = {prompt_id: declared_names(prompt_id, names) for prompt_id, names in (given or {}).items()}
 
+    def undeclared(self, backend: str, prompt_id: str, prompt: Prompt) -> tuple[str, ...]:
+        """What the prompt needs beyond its contract; nothing where none was declared."""
+        declared = self._declared.get(f"{backend}:{prompt_id}", self._declared.get(prompt_id))
+        return () if declared is None else undeclared(prompt, declared)
+
     def refusal(self, backend: str, prompt_id: str, prompt: Prompt) -> ContractError | None:
         """The error that names all that the prompt needs and the application doesn't give."""
-        declared = self._declared.get(f"{backend}:{prompt_id}", self._declared.get(prompt_id))
-        if declared is None or not (missing := undeclared(prompt, declared)):
+        if not (missing := self.undeclared(backend, prompt_id, prompt)):
             return None
         listed = ", ".join(missing[:MOST_NAMED]) + (", …" if len(missing) > MOST_NAMED else "")
         return ContractError(

@@ -8,6 +8,8 @@ from promptwire import log
 from promptwire.cache import Slot
 from promptwire.errors import PromptwireError
 from promptwire.prompts import Prompt
+from promptwire.rendered import Source
+from promptwire.telemetry.counts import counts
 
 EventKind = Literal["resolved", "stale", "store", "fallback", "refreshed", "held_back"]
 
@@ -34,16 +36,42 @@ OnEvent: TypeAlias = Callable[[Event], object]
 
 
 class Teller:
-    """Calls the hook, on the thread that has something to tell; what the hook raises is logged once, and no more."""
+    """Counts, and calls the hook, on the thread that has something to tell.
+
+    What the hook raises is logged once, and no more.
+    """
 
     def __init__(self, hook: OnEvent | None) -> None:
         self._hook = hook
         self._has_failed = False
 
     def __bool__(self) -> bool:
-        return self._hook is not None
+        return self._hook is not None or counts() is not None
 
-    def tell(self, kind: EventKind, slot: Slot, prompt: Prompt | None, reason: PromptwireError | None = None) -> None:
+    def answered(self, slot: Slot, prompt: Prompt, source: Source, reason: PromptwireError | None) -> None:
+        """A prompt was found; ``reason`` is why it is not its backend's."""
+        if told := counts():
+            told.answered(slot.backend.name, source)
+        self._tell("resolved" if source in {"fresh", "cached"} else source, slot, prompt, reason)  # type: ignore[arg-type]
+
+    def failed(self, slot: Slot, error: PromptwireError) -> None:
+        """There is no prompt; the caller gets the error."""
+        if told := counts():
+            told.failed(slot.backend.name, error)
+
+    def changed(
+        self,
+        kind: Literal["refreshed", "held_back"],
+        slot: Slot,
+        prompt: Prompt | None,
+        reason: PromptwireError | None = None,
+    ) -> None:
+        """What the backend says is another prompt, or one that can't be used."""
+        if told := counts():
+            told.changed(slot.backend.name, kind)
+        self._tell(kind, slot, prompt, reason)
+
+    def _tell(self, kind: EventKind, slot: Slot, prompt: Prompt | None, reason: PromptwireError | None = None) -> None:
         """``prompt`` is the one in use."""
         if self._hook is None:
             return

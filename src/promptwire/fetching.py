@@ -246,7 +246,7 @@ class Fetcher:
                 slot.flight = None
         flight.settle(prompt)
         if before is not None and before != prompt and slot.prompt is prompt:
-            self.teller.tell("refreshed", slot, prompt)
+            self.teller.changed("refreshed", slot, prompt)
 
     def _failed(self, slot: Slot, flight: Flight[Prompt], error: PromptwireError) -> None:
         now = time.monotonic()
@@ -257,7 +257,7 @@ class Fetcher:
                 self._remember(slot, error, now)
         flight.settle(error)
         if slot.held_back != known:
-            self.teller.tell("held_back", slot, slot.prompt, error)
+            self.teller.changed("held_back", slot, slot.prompt, error)
         if counts and isinstance(error, PromptNotFoundError):
             self.keeper.drop(slot, now + self._timeout)
 

@@ -98,7 +98,7 @@ def parse_lock(text: str, where: str = "the lock") -> tuple[Locked, ...]:
         raise ConfigurationError(f"{where} can't be used: {reason}. Make it anew with promptwire lock.") from error
 
 
-def record_of(prompt: Prompt) -> dict[str, Any]:
+def _record_of(prompt: Prompt) -> dict[str, Any]:
     """A prompt for human readers: what an application must know of it first, texts as lines."""
     told = {"version": prompt.version, "model": prompt.model, "provider": prompt.provider}
     named = {"variables": list(prompt.variables), "placeholders": list(prompt.placeholders)}
@@ -116,7 +116,10 @@ def record_of(prompt: Prompt) -> dict[str, Any]:
 def _record(entry: Locked) -> dict[str, Any]:
     asked = {"id": entry.ref.id, "backend": entry.backend, "version": entry.ref.version, "label": entry.ref.label}
     try:
-        return {"asked": {name: value for name, value in asked.items() if value is not None}, **record_of(entry.prompt)}
+        return {
+            "asked": {name: value for name, value in asked.items() if value is not None},
+            **_record_of(entry.prompt),
+        }
     except RecordError as error:
         raise ConfigurationError(f"{entry.prompt.where} can't be locked: {error}") from error
 

@@ -1,14 +1,12 @@
 """What changed behind a lock: each of its prompts beside what its backend says, told for a reviewer."""
 
-import difflib
-import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
 from promptwire.errors import PromptNotFoundError, PromptwireError
-from promptwire.lock import CONCURRENCY, Locked, ask_backend, printable, record_of
+from promptwire.lock import CONCURRENCY, Locked, ask_backend, printable
 from promptwire.prompts import Prompt
 from promptwire.resolver import Resolver
 
@@ -21,7 +19,7 @@ class Finding:
 
     ``kinds``: ``moved`` (the label is on another version), ``variables``, ``text``, ``child`` (the text is another
     under the same version: a prompt that it is composed of has changed), ``config``, ``gone`` (404), ``unknown`` (the
-    backend could not be asked). ``diff`` is unified, empty for the last two.
+    backend could not be asked). ``diff`` is unified, keys in it masked; empty where no text and no setting differs.
     """
 
     locked: Locked
@@ -69,7 +67,8 @@ def compare(entry: Locked, current: Prompt) -> Finding | None:
         changes["config"] = "its config changed"
     if not changes:
         return None
-    return Finding(entry, tuple(changes), f"{entry}: {'; '.join(changes.values())}", _diff(entry, current))
+    diff = printable(locked.diff(current).unified(f"{entry} (locked)", f"{entry} (backend)"))
+    return Finding(entry, tuple(changes), f"{entry}: {'; '.join(changes.values())}", diff)
 
 
 def _needs(locked: Prompt, current: Prompt) -> str:
@@ -85,13 +84,3 @@ def _text(prompt: Prompt) -> object:
 
 def _settings(prompt: Prompt) -> object:
     return prompt.config, prompt.partials
-
-
-def _diff(entry: Locked, current: Prompt) -> str:
-    before, after = (_shown(prompt) for prompt in (entry.prompt, current))
-    name = printable(str(entry))
-    return "\n".join(difflib.unified_diff(before, after, f"{name} (locked)", f"{name} (backend)", lineterm=""))
-
-
-def _shown(prompt: Prompt) -> list[str]:
-    return printable(json.dumps(record_of(prompt), indent=2, ensure_ascii=False)).split("\n")

@@ -47,11 +47,15 @@ class PromptRef:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``id``, ``id@3`` or ``id@staging``, as people type it: the last ``@`` counts, digits are a version."""
+        """Read ``id``, ``id@3`` or ``id@staging``, as people type it: the last ``@`` counts.
+
+        Digits are a version, and so is what begins as Humanloop's versions' ids do, ``prv_``.
+        """
         name, at, selector = text.rpartition("@")
         if not at or not name:
             return cls(text)
-        return cls(name, version=selector) if selector.isdecimal() else cls(name, label=selector)
+        is_version = selector.isdecimal() or selector.startswith("prv_")
+        return cls(name, version=selector) if is_version else cls(name, label=selector)
 
     def __str__(self) -> str:
         selector = self.version if self.version is not None else self.label

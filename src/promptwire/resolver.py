@@ -250,7 +250,9 @@ class Resolver(Catalog):
         if label is None and version is None:
             label = opened.default_label
         slot = self._cache.slot(opened, PromptRef(prompt_id, version, label), time.monotonic())
-        if not self._fetcher.teller:  # else each answer is told of, which the quick path doesn't
+        if self._fetcher.teller:  # each answer is told of, which the quick path doesn't
+            self._typed.clear()
+        else:
             with suppress(TypeError):  # a backend that can't be hashed
                 self._typed.put(typed, typed_id, slot)
         return slot

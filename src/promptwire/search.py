@@ -10,10 +10,12 @@ from promptwire.backends import Backend
 from promptwire.cache import NEVER, Slot
 from promptwire.errors import BackendError, ConfigurationError, PromptwireError
 from promptwire.fetching import Fetcher, Flight
+from promptwire.gateway.answers import describe_found
 from promptwire.messages import parse_messages
 from promptwire.prompts import Prompt
 from promptwire.rendered import Source
 from promptwire.rollout import Label
+from promptwire.tracing import provenance
 
 Fallback: TypeAlias = str | Sequence[Mapping[str, Any]] | Prompt | None
 Found: TypeAlias = tuple[Prompt, Source]
@@ -92,10 +94,7 @@ class Search:
     def end(self) -> Found:
         """The answer, after the wait."""
         found = self._found or self._landed()
-        if self._fetcher.teller:
-            prompt, source = found
-            kind = "resolved" if source in {"fresh", "cached"} else source
-            self._fetcher.teller.tell(kind, self._slot, prompt, self._reason)  # type: ignore[arg-type]
+        self._fetcher.teller.answered(self._slot, *found, self._reason)
         return found
 
     def _landed(self) -> Found:
@@ -132,6 +131,7 @@ class Search:
         """What answers when the backend fails: the last good prompt, whatever its age, the fallback, or the error."""
         found = self._in_hand(error)
         if found is None:
+            self._fetcher.teller.failed(self._slot, error)
             raise error.again() from error.__cause__
         return found
 
@@ -142,7 +142,8 @@ class Search:
             prompt, source = _as_prompt(self._fallback, slot), "fallback"
         if prompt is not None and not slot.outage:
             slot.outage = True
-            log.logger.warning("answering with a %s prompt: %s", _KINDS.get(source, source), error)
+            told = provenance(describe_found((prompt, source), slot.ref.label))
+            log.logger.warning("answering with a %s prompt: %s", _KINDS.get(source, source), error, extra=told)
         return None if prompt is None else (prompt, source)  # type: ignore[return-value]
 
 

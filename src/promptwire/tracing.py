@@ -1,29 +1,76 @@
-"""Which prompts a trace may be linked to, and how: Langfuse counts a prompt version's generations by it."""
+"""What the spans of others are told of a prompt: those of Langfuse, and of OpenInference's instrumentations."""
 
 import inspect
+import json
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
+from promptwire.frozen import is_json
 from promptwire.gateway.answers import PromptInfo
+from promptwire.prompts import Prompt
 
 Propagate = Callable[..., AbstractContextManager[Any]]
+
+PROVENANCE = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
+
+
+def provenance(info: PromptInfo) -> dict[str, Any]:
+    """Which prompt it was: what answers and traces tell under the same names everywhere."""
+    return {name: getattr(info, name) for name in PROVENANCE}
+
+
+def used_variables(prompt: Prompt, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that the prompt's text shows, as JSON or as the text that is shown: a ``SecretStr`` is stars."""
+    return {name: _shown(values[name]) for name in prompt.variables if name in values}
+
+
+def _shown(value: Any) -> Any:
+    return value if is_json(value) else str(value)
 
 
 @contextmanager
 def linked(info: PromptInfo | None) -> Generator[None]:
-    """Spans started inside are linked to the prompt version, if it is one of Langfuse's; the span around them isn't.
+    """Spans started inside tell of the prompt; the span around them doesn't.
 
-    Does nothing for a fallback, which Langfuse doesn't know, nor where the program hasn't imported a langfuse that can
-    propagate a prompt (version 5). Also right around an ``await``: other tasks see nothing of it.
+    Langfuse's are linked to the version, if it is one of Langfuse's own: to a fallback they aren't. OpenInference's
+    get the provenance as metadata, and the version as their template's. Where the program hasn't imported an
+    OpenInference, or a langfuse that can propagate a prompt (version 5), nothing is done. Also right around an
+    ``await``: other tasks see nothing of it.
     """
     with ExitStack() as stack:
+        if info is not None and "openinference.instrumentation" in sys.modules:
+            stack.enter_context(_told_openinference(info))
         if info is not None and is_langfuses(info) and (propagate := _propagation()) is not None:
             stack.enter_context(_marked_by_nobody())
             stack.enter_context(propagate(prompt={"name": info.prompt_id, "version": info.prompt_version}))
         yield
+
+
+@contextmanager
+def _told_openinference(info: PromptInfo) -> Generator[None]:
+    """OpenInference's tracers copy these from the context onto each span that begins."""
+    from opentelemetry import context
+
+    told = json.dumps({**_around(context.get_value("metadata")), **provenance(info)})
+    version = None if info.prompt_version is None else str(info.prompt_version)
+    inside = context.set_value("llm.prompt_template.version", version, context.set_value("metadata", told))
+    token = context.attach(inside)
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def _around(metadata: object) -> Mapping[str, Any]:
+    """What the caller's own ``using_metadata`` says."""
+    try:
+        found = json.loads(metadata) if isinstance(metadata, str) else None
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {}
 
 
 def is_langfuses(info: PromptInfo) -> bool:

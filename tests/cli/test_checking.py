@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -211,3 +212,84 @@ def test_completion(run: Any, project: FakeLangfuse) -> None:
     assert completed(run, "list", "-b", "lang") == ["langfuse"]
     project.stop()
     assert completed(run, "show", "langfuse:") == []
+
+
+CONTRACTS = """
+from typing import TypedDict
+class Reply(TypedDict):
+    company: object
+    question: object
+CONTRACTS = {"support/reply": Reply, "files:ours": ("name", "turns"), "langfuse:ours": (), "hot": ("x",)}
+WRONG = {"support/reply": "company"}
+"""
+
+
+@pytest.fixture
+def contracts(folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A module of the current folder, under a name that no other test has imported."""
+    name = f"contracts_{abs(hash(request.node.nodeid))}"
+    (folder / f"{name}.py").write_text(CONTRACTS)
+    (folder / f"{name}_broken.py").write_text("1 / 0")
+    path = list(sys.path)
+    yield name
+    sys.path[:] = path
+
+
+def test_what_a_contract_would_hold_back_is_found_before_it_is_published(
+    run: Any, folder: Path, contracts: str
+) -> None:
+    """By the ids of the folder of prompts, however the files are named to the command."""
+    (folder / "prompts" / "ours.yaml").write_text(
+        "template_format: mustache\nmessages:\n- {role: user, content: '{{name}}'}\n- placeholder: turns\n"
+        "- placeholder: history\n- placeholder: examples\n- role: user\n  content: |\n    {{city}}\n"
+    )
+    contract = ("--contract", f"{contracts}:CONTRACTS")
+    found = rows(run("check", *contract, code=exits.FINDINGS))
+    assert [(row[0], row[3].split("'")[1]) for row in found] == [
+        ("prompts/ours.yaml", "city"), ("prompts/ours.yaml", "examples"),
+        ("prompts/support/reply.yaml", "customer"), ("prompts/support/reply@2.yaml", "customer"),
+    ]  # fmt: skip
+    assert [row[1] for row in found[:2]] == ["9", "6"]
+    assert {row[2] for row in found} == {"contract"}
+    assert "not in its contract: it would be held back" in found[0][3]
+    one = rows(run("check", "prompts/support/reply@2.yaml", *contract, code=exits.FINDINGS))
+    assert one == [found[3]]
+    assert rows(run("check", "prompts/support", *contract, code=exits.FINDINGS)) == found[2:]
+    run("check", "prompts/support")
+    (folder / "elsewhere.yaml").write_text("template_format: mustache\ntext: '{{anything}}'")
+    run("check", "elsewhere.yaml", *contract)
+
+
+def test_what_a_contract_would_hold_back_of_a_backends_label(run: Any, project: FakeLangfuse, contracts: str) -> None:
+    project.publish("ours", "Hi")
+    project.publish("ours", "Hi {{name}}", labels=["candidate"])
+    project.publish("hot", "{{x}}", labels=["candidate"], config={"temperature": "hot"})
+    contract = ("--contract", f"{contracts}:CONTRACTS", "-b", "langfuse")
+    run("check", "--contract", f"{contracts}:CONTRACTS", "-b", "langfuse", "--label", "unheard-of")
+    done = run("check", *contract, "--label", "candidate", code=exits.FINDINGS)
+    found = sorted(rows(done))
+    assert [(row[0], row[2]) for row in found] == [("langfuse:hot", "setting"), ("langfuse:ours", "contract")]
+    assert "'temperature' must be a number" in found[0][3]
+    assert "'name' is not in its contract" in found[1][3]
+    assert "2 checked, 2 findings" in done.stderr
+    run("check", *contract)  # in production is what it always was
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("{}", "takes MODULE:NAME"),
+        (":CONTRACTS", "takes MODULE:NAME"),
+        ("{}_gone:CONTRACTS", "ModuleNotFoundError"),
+        ("{}_broken:CONTRACTS", "ZeroDivisionError"),
+        ("{}:GONE", "AttributeError"),
+        ("{}:Reply", "contracts is a mapping"),
+        ("{}:WRONG", "a contract is a tuple of names"),
+    ],
+)
+def test_a_contract_that_is_none(spec: str, says: str, run: Any, contracts: str) -> None:
+    assert says in run("check", "--contract", spec.format(contracts), code=exits.USAGE).stderr
+
+
+def test_a_label_without_a_backend(run: Any) -> None:
+    assert "--label is for --backend" in run("check", "--label", "candidate", code=exits.USAGE).stderr

@@ -26,7 +26,7 @@ def test_a_moved_label_fails_the_check_with_a_diff_until_it_is_locked_anew(run: 
     project.publish("support/reply", [{"role": "user", "content": "Answer {{customer}}."}])
     done = run("lock", "--check", "--file", "my.lock", code=1)
     assert "langfuse:support/reply@production: version 2 → 3; variables +customer, -company" in done.stdout
-    assert '+          "Answer {{customer}}."' in done.stdout
+    assert "+Answer {{customer}}.\n" in done.stdout
     (finding,) = json.loads(run("lock", "--check", "--json", "--file", "my.lock", code=1).stdout)
     assert finding["kinds"] == ["moved", "variables", "text", "config"]
     assert Path("my.lock").read_text("utf-8") == before

@@ -168,3 +168,20 @@ def test_a_key_that_differs_is_told_without_its_value(run: Any, project: FakeLan
     project.publish("leaky", "x", config={"api_key": "sk-2"})
     shown = run("diff", "langfuse:leaky@1", "langfuse:leaky@2", code=exits.FINDINGS).stdout
     assert '-api_key: "*****"\n+api_key: "*****"\n' in shown
+
+
+def test_a_version_of_humanloops_is_named_as_any_other(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``list`` and the shell's completion show can be typed back."""
+    with FakeHumanloop() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        server.publish("team/hi", "One")
+        server.publish("team/hi", "Two")
+        for way in (["humanloop:team/hi@prv_1"], ["team/hi", "-b", "humanloop", "--version", "prv_1"]):
+            told = json.loads(run("show", *way, "--json").stdout)
+            assert (told["version"], told["labels"]) == ("prv_1", [])
+            assert run("render", *way).stdout == "One\n"
+        assert "prv_1" in run("list", "-b", "humanloop").stdout
+        assert "-One" in run("diff", "humanloop:team/hi@prv_1", "humanloop:team/hi", code=exits.FINDINGS).stdout
+        refused = run("show", "humanloop:team/hi@prv_9", code=exits.NOT_FOUND).stderr
+        assert "(version prv_9)" in refused

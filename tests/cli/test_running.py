@@ -110,6 +110,22 @@ def test_a_backend_may_be_the_models_first_part(run: Any, project: FakeLangfuse,
     assert "names another backend than the prompt's" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("model", "header"), [("gpt-4o", "authorization"), ("anthropic/claude-sonnet-4-5", "x-api-key")]
+)
+def test_a_dry_run_needs_no_key_of_the_models(
+    model: str, header: str, run: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    (folder / "prompts" / "hi.yaml").write_text("text: Hi")
+    shown = run("run", "hi", "--model", model, "--dry-run").stdout
+    assert f"-H '{header}: *****'" in shown
+    refused = run("run", "hi", "--model", model, code=exits.USAGE)
+    assert "needs a key" in refused.stderr
+    assert "needs a base URL" in run("run", "hi", "--model", "azure/mine", "--dry-run", code=exits.USAGE).stderr
+
+
 def test_a_dry_run_sends_nothing_and_shows_no_key(run: Any, model: FakeOpenAI) -> None:
     for extra in ([], ["--json"], ["--stream"]):
         done = run("run", "support/reply", *SUPPORT, "--dry-run", *extra)

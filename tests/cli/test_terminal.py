@@ -157,5 +157,7 @@ def test_the_bar_in_this_process(run: Any, project: FakeLangfuse, monkeypatch: p
     assert any("pull" in text for text in terminal.written)
 
 
-def test_control_characters_become_visible() -> None:
-    assert output.clean("a\x1b\x00\n\t\x85é") == "a␛␀\n\t\ufffdé"
+def test_control_characters_become_visible(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    output.say("a\x1b\x00\n\t\x85é\u202e")
+    assert capsys.readouterr().out == "a[U+001B][U+0000]\n\t[U+0085]é[U+202E]\n"

@@ -68,14 +68,6 @@ def entry(name: str, model: str, **params: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def anthropic(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAnthropic]:
-    with FakeAnthropic() as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
-        yield server
-
-
-@pytest.fixture
 def start(openai: FakeOpenAI, anthropic: FakeAnthropic, langfuse: FakeLangfuse) -> Iterator[Start]:
     """Starts proxies with these entries; without any, ``clerk`` runs prompts and ``plain`` is a model."""
     with ExitStack() as stack:

@@ -22,7 +22,6 @@ from langchain_promptwire.messages import plain_variables, to_langchain, turn
 from langchain_promptwire.outgoing import to_show
 from langchain_promptwire.portable import lacking, portable
 from langchain_promptwire.prompt_values import carried_by
-from langchain_promptwire.tracing import provenance, used_variables
 from promptwire import log
 from promptwire.calls import RENDERING, PromptCall, Ready, make_ready, refuse_without_id
 from promptwire.default import default_resolver
@@ -34,6 +33,7 @@ from promptwire.params import SCHEMA_REPLACES, merge_params, nearest
 from promptwire.prompts import Prompt
 from promptwire.resolver import Resolver
 from promptwire.search import Found
+from promptwire.tracing import provenance, used_variables
 
 # The argument of a call that carries with_structured_output's.
 SCHEMA = "promptwire_schema"

@@ -8,30 +8,13 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
 
-from promptwire.frozen import is_json
 from promptwire.gateway.answers import PromptInfo
-from promptwire.prompts import Prompt
-from promptwire.tracing import is_langfuses, linked
+from promptwire.tracing import is_langfuses, linked, provenance
 
 Chunk = TypeVar("Chunk")
 Events = TypeVar("Events")
 
-_TOLD = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
 _END: Any = object()
-
-
-def provenance(info: PromptInfo) -> dict[str, Any]:
-    """Which prompt it was: for a run's metadata and an answer's ``response_metadata``."""
-    return {name: getattr(info, name) for name in _TOLD}
-
-
-def used_variables(prompt: Prompt, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that the prompt's text shows, as JSON or as the text that is shown: a ``SecretStr`` is stars."""
-    return {name: _shown(values[name]) for name in prompt.variables if name in values}
-
-
-def _shown(value: Any) -> Any:
-    return value if is_json(value) else str(value)
 
 
 class LangfusePrompt(NamedTuple):

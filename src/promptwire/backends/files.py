@@ -61,7 +61,7 @@ class FilesBackend:
 
     def list(self, http: Http) -> Sequence[PromptSummary]:  # noqa: ARG002 - the protocol's
         """All prompts of the folder, ordered by id."""
-        ids = sorted({_VERSIONED.sub(r"\g<name>", name) for name, _ in self.folder.walk(*SUFFIXES)})
+        ids = sorted({id_of(name) for name, _ in self.folder.walk(*SUFFIXES)})
         return [self._summary(prompt_id) for prompt_id in ids]
 
     def history(self, prompt_id: str, limit: int | None, http: Http) -> Sequence[PromptVersion]:
@@ -153,6 +153,11 @@ class FilesBackend:
             return None
         body = read_yaml(text, f"{where}, file {path.name}")
         return StoredFile(path, text, body, parse_prompt(body, prompt_id, path, where))
+
+
+def id_of(name: str) -> str:
+    """The id of the prompt that a file holds, of its path below the root without suffix."""
+    return _VERSIONED.sub(r"\g<name>", name)
 
 
 def parse_prompt(body: Any, prompt_id: str, path: Path, where: str) -> Prompt:

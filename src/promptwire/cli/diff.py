@@ -7,8 +7,9 @@ import click
 
 from promptwire.cli.exits import FINDINGS, OK
 from promptwire.cli.options import Reference, Session, complete_prompts, session
-from promptwire.cli.output import clean, on_terminal, say, say_json
+from promptwire.cli.output import on_terminal, say, say_json
 from promptwire.differences import compare
+from promptwire.display.view import readable
 from promptwire.prompts import Prompt
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -33,7 +34,7 @@ def command(session: Session, before: str, after: str, *, exit_zero: bool) -> in
 def _say_lines(lines: Iterable[str]) -> None:
     for line in lines:
         if on_terminal():
-            click.echo(click.style(clean(line), fg=_COLOURS.get(line[:1])))
+            click.echo(click.style(readable(line), fg=_COLOURS.get(line[:1])))
         else:
             say(line)
 

@@ -10,6 +10,7 @@ from typing import Any
 from promptwire.backends.files import KEYS, parse_prompt
 from promptwire.backends.folder import Folder, read_yaml
 from promptwire.cli.lines import Lines
+from promptwire.contracts import Contracts
 from promptwire.errors import ConfigurationError, PromptConfigError, TemplateError
 from promptwire.gateway.hosts import all_providers, find_provider
 from promptwire.gateway.providers import split_provider
@@ -23,7 +24,7 @@ _LINE = re.compile(r", line (\d+)(?=: )")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong; ``rule`` is ``file``, ``setting``, ``template``, ``variable`` or ``model``."""
+    """One thing that is wrong; ``rule``: ``file``, ``setting``, ``template``, ``variable``, ``contract``, ``model``."""
 
     file: str
     line: int | None
@@ -32,13 +33,17 @@ class Finding:
 
 
 class Linter:
-    """Checks prompt after prompt against the variables that callers have, if ``given`` says which."""
+    """Checks prompt after prompt against the variables that callers have, if ``given`` says which, and the contracts.
 
-    def __init__(self, given: AbstractSet[str] | None) -> None:
+    A prompt's contract is found by its id, and by the backend that it is in.
+    """
+
+    def __init__(self, given: AbstractSet[str] | None, contracts: Contracts) -> None:
         self._given = given
+        self._contracts = contracts
         self.used: set[str] = set()
 
-    def file(self, folder: Folder, path: Path, name: str) -> Iterator[Finding]:
+    def file(self, folder: Folder, path: Path, prompt_id: str, name: str) -> Iterator[Finding]:
         """Findings in a prompt's file, with their lines; ``name`` is how it is told."""
         try:
             text = folder.read(path, "")
@@ -54,7 +59,7 @@ class Linter:
         yield from self._models(body if isinstance(body, dict) else {}, name, lines)
         if not any(one.rule != "setting" or one.line is None for one in found):
             try:
-                prompt = parse_prompt(body, path.stem, path, "prompt")
+                prompt = parse_prompt(body, prompt_id, path, "prompt")
             except _BROKEN:
                 return
             yield from self._variables(prompt, name, lines)
@@ -70,10 +75,13 @@ class Linter:
 
     def _variables(self, prompt: Prompt, name: str, lines: Lines | None) -> Iterator[Finding]:
         self.used.update(prompt.variables, prompt.placeholders, prompt.partials)
+        undeclared = self._contracts.undeclared(prompt.backend, prompt.id, prompt)
         for variable, place in _asked(prompt):
+            line = lines.mention(place, variable) if lines else None
             if self._given is not None and variable not in self._given:
-                line = lines.mention(place, variable) if lines else None
                 yield Finding(name, line, "variable", f"variable {variable!r} is not among --vars and --var")
+            if variable in undeclared:
+                yield Finding(name, line, "contract", f"{variable!r} is not in its contract: it would be held back")
 
 
 def _broken(body: Any, path: Path, lines: Lines) -> Iterator[tuple[int | None, str, str]]:

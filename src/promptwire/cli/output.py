@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from promptwire.display.view import UNSEEN, readable
+
 _BREAKS = str.maketrans({"\t": " ", "\n": " ", "\r": " "})
 
 
@@ -17,18 +19,18 @@ def on_terminal() -> bool:
 
 def say(text: str = "", *, end: str = "\n") -> None:
     """Print a text that others wrote: for a program exactly, for a person cleaned."""
-    _write((clean(text) if on_terminal() else text) + end)
+    _write((readable(text) if on_terminal() else text) + end)
 
 
 def complain(message: str) -> None:
     """One line on stderr."""
-    click.echo(f"promptwire: {clean(' '.join(message.split()))}", err=True)
+    click.echo(f"promptwire: {readable(' '.join(message.split()))}", err=True)
 
 
 def say_json(value: Any) -> None:
     """Print a value as JSON, control characters escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    _write("".join(f"\\u{ord(char):04x}" if char != "\n" and _is_control(char) else char for char in text) + "\n")
+    _write(UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n")
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, as_json: bool = False) -> None:
@@ -43,12 +45,7 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, as_js
             say("\t".join(row))
         return
     if cells:
-        _draw(columns, [[clean(cell) for cell in row] for row in cells])
-
-
-def clean(text: str) -> str:
-    """The text with control characters made visible: a prompt must not steer the terminal of who reads it."""
-    return "".join(char if char in "\n\t" or not _is_control(char) else _picture(char) for char in text)
+        _draw(columns, [[readable(cell) for cell in row] for row in cells])
 
 
 def _write(text: str) -> None:
@@ -57,15 +54,6 @@ def _write(text: str) -> None:
     encoding = stream.encoding or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()
-
-
-def _is_control(char: str) -> bool:
-    code = ord(char)
-    return code < 32 or 127 <= code < 160 or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
-
-
-def _picture(char: str) -> str:
-    return chr(0x2400 + ord(char)) if ord(char) < 32 else "\N{REPLACEMENT CHARACTER}"
 
 
 def _cell(value: object) -> str:

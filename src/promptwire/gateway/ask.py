@@ -16,16 +16,22 @@ from promptwire.gateway.fitting import settings_for
 from promptwire.gateway.parameters import OPENAI_PARAMS, CompletionOptions
 from promptwire.gateway.providers import CallerModel, Target, choose, parse_model
 from promptwire.params import merge_params, nearest
+from promptwire.rendered import RenderedPrompt
 from promptwire.resolver import Resolver
 from promptwire.search import Found
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The model call that an ask comes to."""
+    """The model call that an ask comes to, and what it was made of."""
 
     call: ModelCall
     info: PromptInfo | None
+    target: Target
+    messages: Sequence[object] = field(repr=False)
+    params: Mapping[str, object] = field(repr=False)
+    rendered: RenderedPrompt | None = field(repr=False)
+    stream: bool
 
 
 _CONTROLS = (
@@ -72,25 +78,26 @@ class Ask:
             stream=bool(given["stream"]),
         )
 
-    def target(self, found: Found | None) -> Target:
-        """Decide model, address and key; pure."""
+    def target(self, found: Found | None, spare_key: str | None = None) -> Target:
+        """Decide model, address and key; pure. ``spare_key`` is as in ``aim``."""
         return choose(
             self.caller,
             found[0] if found else None,
             ignore_prompt_model=bool(self.controls.get("ignore_prompt_model")),
             allowed_models=self.controls.get("allowed_models"),
+            spare_key=spare_key,
         )
 
     def plan(self, found: Found | None, target: Target) -> Plan:
         """Decide messages and parameters; pure."""
         get = self.controls.get
         messages: Sequence[object] = [turn.item for turn in self.turns]
-        info = None
+        info = rendered = None
         settings: Mapping[str, object] = {}
         if found is not None and self.call is not None:
             ready = make_ready(self.call, found, self.turns, self.resolver)
-            messages = ready.messages
-            info = describe(ready.rendered, self.call.label)
+            messages, rendered = ready.messages, ready.rendered
+            info = describe(rendered, self.call.label)
             settings = {} if get("ignore_prompt_params") else settings_for(found[0], target, self.resolver)
         if not messages:
             raise ConfigurationError(
@@ -109,7 +116,7 @@ class Ask:
             retries=get("max_retries"),
             headers=self._headers(target),
         )
-        return Plan(call, info)
+        return Plan(call, info, target, messages, params, rendered, self.stream)
 
     def _headers(self, target: Target) -> Mapping[str, str] | None:
         """They may hold keys, and so belong to the caller's provider alone."""

@@ -1,6 +1,7 @@
 """``completion()`` and ``acompletion()``: LiteLLM's call, with a managed prompt behind it."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from time import perf_counter
 from typing import Any, Literal, Unpack, overload
 
@@ -9,6 +10,7 @@ from promptwire.gateway.ask import Ask
 from promptwire.gateway.driver import achunks, aconnect, asend, chunks, connect, send
 from promptwire.gateway.parameters import CompletionOptions
 from promptwire.rollout import Label
+from promptwire.telemetry.operations import Observed, begin
 
 
 @overload
@@ -52,11 +54,17 @@ def completion(
     resolver, call = ask.resolver, ask.call
     found = resolver.find(call.prompt_id, **call.options()) if call else None
     plan = ask.plan(found, ask.target(found))
+    seen = begin(plan)
     if not stream:
         started = perf_counter()
-        return answer(send(plan.call), plan.info, perf_counter() - started)
-    stack, opened = connect(plan.call)
-    return Stream(_answers(chunks(plan.call, stack, opened), plan.info), stack.close, plan.info)
+        with seen.sending():
+            body = send(plan.call)
+        seen.answered(body)
+        return answer(body, plan.info, perf_counter() - started)
+    with seen.sending():
+        stack, opened = connect(plan.call)
+    stack.push(seen.closed)
+    return Stream(_answers(chunks(plan.call, stack, opened), plan.info, seen), stack.close, plan.info)
 
 
 @overload
@@ -88,18 +96,29 @@ async def acompletion(
     resolver, call = ask.resolver, ask.call
     found = await resolver.afind(call.prompt_id, **call.options()) if call else None
     plan = ask.plan(found, ask.target(found))
+    seen = begin(plan)
     if not stream:
         started = perf_counter()
-        return answer(await asend(plan.call), plan.info, perf_counter() - started)
-    stack, opened = await aconnect(plan.call)
-    return AsyncStream(_aanswers(achunks(plan.call, stack, opened), plan.info), stack.aclose, plan.info)
+        with seen.sending():
+            body = await asend(plan.call)
+        seen.answered(body)
+        return answer(body, plan.info, perf_counter() - started)
+    with seen.sending():
+        stack, opened = await aconnect(plan.call)
+    stack.push(seen.closed)
+    return AsyncStream(_aanswers(achunks(plan.call, stack, opened), plan.info, seen), stack.aclose, plan.info)
 
 
-def _answers(chunks: Iterator[dict[str, Any]], info: PromptInfo | None) -> Iterator[Answer]:
+def _answers(chunks: Iterator[dict[str, Any]], info: PromptInfo | None, seen: Observed) -> Iterator[Answer]:
     for chunk in chunks:
+        seen.hear(chunk)
         yield answer(chunk, info)
 
 
-async def _aanswers(chunks: AsyncIterator[dict[str, Any]], info: PromptInfo | None) -> AsyncIterator[Answer]:
-    async for chunk in chunks:
-        yield answer(chunk, info)
+async def _aanswers(
+    chunks: AsyncGenerator[dict[str, Any]], info: PromptInfo | None, seen: Observed
+) -> AsyncIterator[Answer]:
+    async with aclosing(chunks) as arriving:
+        async for chunk in arriving:
+            seen.hear(chunk)
+            yield answer(chunk, info)

@@ -117,19 +117,23 @@ def choose(
     *,
     ignore_prompt_model: bool = False,
     allowed_models: Sequence[str] | None = None,
+    spare_key: str | None = None,
 ) -> Target:
     """``choose_model``, with its provider's address and key. Raises ``ConfigurationError`` where one is missing."""
     choice = choose_model(caller, prompt, ignore_prompt_model=ignore_prompt_model, allowed_models=allowed_models)
-    return aim(choice, caller, prompt)
+    return aim(choice, caller, prompt, spare_key)
 
 
-def aim(choice: Choice, caller: CallerModel, prompt: Prompt | None) -> Target:
-    """The address and the key of a choice. Raises ``ConfigurationError`` where one is missing."""
+def aim(choice: Choice, caller: CallerModel, prompt: Prompt | None, spare_key: str | None = None) -> Target:
+    """The address and the key of a choice. Raises ``ConfigurationError`` where one is missing.
+
+    ``spare_key`` stands for a key that is missing, in a request that won't be sent.
+    """
     model = model_of(choice, prompt)
     provider = find_provider(choice.provider)
     if provider is None:
         raise ConfigurationError(f"there is no provider {choice.provider!r}; known are {_known()}")
-    return _with_key(provider, model, caller, choice.named_by)
+    return _with_key(provider, model, caller, choice.named_by, spare_key)
 
 
 def model_of(choice: Choice, prompt: Prompt | None) -> str:
@@ -169,11 +173,11 @@ def _known() -> str:
     return ", ".join(sorted(all_providers()))
 
 
-def _with_key(provider: Provider, model: str, caller: CallerModel, named_by: str) -> Target:
+def _with_key(provider: Provider, model: str, caller: CallerModel, named_by: str, spare_key: str | None) -> Target:
     """An explicit key or base URL belongs to the caller's provider alone; another's come from the environment."""
     own = provider.name == caller.provider
     key = (own and caller.api_key) or os.environ.get(provider.key_variable)
-    if not key and provider.needs_key and not (own and caller.api_base):
+    if not key and provider.needs_key and not (own and caller.api_base) and not (key := spare_key):
         foreign = caller.api_key and not own
         explicit = f" The call's own key is {caller.provider}'s and is not sent there." if foreign else ""
         raise ConfigurationError(

@@ -12,7 +12,7 @@ from promptwire.calls import PromptCall, refuse_without_id
 from promptwire.errors import ConfigurationError, PromptConfigError, PromptwireError
 from promptwire.gateway.answers import PromptInfo
 from promptwire.gateway.ask import Ask, Plan, read_turns
-from promptwire.gateway.driver import TIMEOUT, ModelCall
+from promptwire.gateway.driver import TIMEOUT
 from promptwire.gateway.providers import Target, choose_model
 from promptwire.proxy.body import HungUpError, Wanted, model_of, read_json, read_wanted
 from promptwire.proxy.entries import Entry
@@ -21,6 +21,7 @@ from promptwire.proxy.relay import Reply, relay, relay_stream
 from promptwire.proxy.service import Service
 from promptwire.resolver import Resolver
 from promptwire.search import Found
+from promptwire.telemetry.operations import begin
 
 
 async def find(resolver: Resolver, call: PromptCall) -> Found:
@@ -51,7 +52,7 @@ class Chat:
             entry = self._entry(body)
             model = entry.name
             seconds = entry.controls.get("timeout", TIMEOUT)
-            await self._service.watcher.until_hang_up(receive, self._answer(entry, body, reply), seconds)
+            await self._service.watcher.until_hang_up(receive, self._answer(entry, body, reply, scope), seconds)
         except HungUpError:
             pass
         except TimeoutError:
@@ -76,7 +77,7 @@ class Chat:
             raise refuse(404, f"there is no model {name[:100]!r} in the proxy's list", "model_not_found", "model")
         return entry
 
-    async def _answer(self, entry: Entry, body: dict[str, Any], reply: Reply) -> None:
+    async def _answer(self, entry: Entry, body: dict[str, Any], reply: Reply, scope: Scope) -> None:
         service = self._service
         wanted = read_wanted(body, entry)
         ask = _ask(entry, wanted, service)
@@ -86,7 +87,7 @@ class Chat:
         if plan.info is not None:
             reply.headers = prompt_headers(plan.info)
             service.metrics.count_prompt(plan.info.prompt_source)
-        await _relay(plan.call, reply, service, wanted)
+        await _relay(plan, reply, service, wanted, scope)
 
     def _plan(self, entry: Entry, ask: Ask, found: Found | None) -> Plan:
         """Put the call together; a model that the prompt names is looked up in the list first."""
@@ -122,13 +123,14 @@ def _ask(entry: Entry, wanted: Wanted, service: Service) -> Ask:
     return Ask(service.resolver, entry.caller, turns, call, wanted.params, dict(entry.controls), wanted.stream)
 
 
-async def _relay(call: ModelCall, reply: Reply, service: Service, wanted: Wanted) -> None:
+async def _relay(plan: Plan, reply: Reply, service: Service, wanted: Wanted, scope: Scope) -> None:
+    seen = begin(plan, scope["headers"])
     if not wanted.stream:
-        await relay(call, reply, service.upstream.open)
+        await relay(plan.call, reply, service.upstream.open, seen)
         return
     options = wanted.params.get("stream_options")
     usage = isinstance(options, dict) and bool(options.get("include_usage"))
-    await relay_stream(call, reply, service.upstream.open, usage=usage)
+    await relay_stream(plan.call, reply, service.upstream.open, seen, usage=usage)
 
 
 def _target(entry: Entry, ask: Ask, found: Found | None) -> Target:

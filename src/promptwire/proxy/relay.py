@@ -13,6 +13,7 @@ from promptwire.exchange import TransportError
 from promptwire.gateway.driver import Arriving, ModelCall, Open, achunks, aconnect, areceive, asend, broken
 from promptwire.gateway.openai import OpenAIWire
 from promptwire.proxy.refusals import JSON, Headers, RefusedError
+from promptwire.telemetry.operations import Observed
 
 MAX_HELD = 1_000_000
 TAIL = 4096
@@ -62,43 +63,58 @@ class Reply:
                 await self.write(b"\n" + event(refusal.body), more=False)
 
 
-async def relay(call: ModelCall, reply: Reply, open_: Open) -> None:
+async def relay(call: ModelCall, reply: Reply, open_: Open, seen: Observed) -> None:
     """Answer with the model's completion. Raises ``GatewayError``."""
     if not isinstance(call.wire, OpenAIWire):
-        await reply.whole(200, orjson.dumps(await asend(call, open_)), [JSON])
+        with seen.sending():
+            completion = await asend(call, open_)
+        seen.answered(completion)
+        await reply.whole(200, orjson.dumps(completion), [JSON])
         return
-    response = await areceive(call, open_)
-    if response.body.lstrip()[:1] != b"{":
-        raise GatewayError(f"{call.name}: the provider's answer is not JSON; is the base URL right?", status_code=200)
+    with seen.sending():
+        response = await areceive(call, open_)
+        if response.body.lstrip()[:1] != b"{":
+            raise _unusable(call, "not JSON")
+    seen.answered(response.body)
     await reply.whole(200, response.body, [JSON, *kept(response.headers)])
 
 
-async def relay_stream(call: ModelCall, reply: Reply, open_: Open, *, usage: bool) -> None:
+async def relay_stream(call: ModelCall, reply: Reply, open_: Open, seen: Observed, *, usage: bool) -> None:
     """Answer with the model's chunks; without ``usage`` the last one, which has no choices, is left out."""
-    stack, answer = await aconnect(call, open_)
+    with seen.sending():
+        stack, answer = await aconnect(call, open_)
+    stack.push(seen.closed)
     async with stack:
-        if not answer.headers.get("content-type", "").startswith(("text/html", "application/json")):
-            await reply.start(200, [*_STREAM, *kept(answer.headers)])
-            await _pipe(call, reply, stack, answer, usage=usage)
-            return
-    raise GatewayError(f"{call.name}: the provider's answer is no stream; is the base URL right?", status_code=200)
+        if answer.headers.get("content-type", "").startswith(("text/html", "application/json")):
+            raise _unusable(call, "no stream")
+        await reply.start(200, [*_STREAM, *kept(answer.headers)])
+        if isinstance(call.wire, OpenAIWire):
+            await _forward(call, reply, answer, seen)
+        else:
+            await _translate(call, reply, stack, answer, seen, usage=usage)
 
 
-async def _pipe(call: ModelCall, reply: Reply, stack: AsyncExitStack, answer: Arriving, *, usage: bool) -> None:
-    if isinstance(call.wire, OpenAIWire):
-        await _forward(call, reply, answer)
-        return
+def _unusable(call: ModelCall, what: str) -> GatewayError:
+    return GatewayError(f"{call.name}: the provider's answer is {what}; is the base URL right?", status_code=200)
+
+
+async def _translate(
+    call: ModelCall, reply: Reply, stack: AsyncExitStack, answer: Arriving, seen: Observed, *, usage: bool
+) -> None:
     async with aclosing(achunks(call, stack, answer)) as chunks:
         async for chunk in chunks:
+            seen.hear(chunk)
             if usage or chunk["choices"]:
                 await reply.write(event(orjson.dumps(chunk)), more=True)
     await reply.write(_DONE, more=False)
 
 
-async def _forward(call: ModelCall, reply: Reply, answer: Arriving) -> None:
+async def _forward(call: ModelCall, reply: Reply, answer: Arriving, seen: Observed) -> None:
     lines = Lines()
+    overhear = seen.overhearing(call.wire)
     try:
         async for data in answer.achunks():
+            overhear(data)
             if whole := lines.feed(data):
                 await reply.write(whole, more=True)
     except TransportError as error:

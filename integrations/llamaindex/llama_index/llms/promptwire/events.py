@@ -10,11 +10,9 @@ from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.dispatcher import active_instrument_tags, instrument_tags
 
 from promptwire.gateway.answers import PromptInfo
-from promptwire.tracing import linked
+from promptwire.tracing import linked, provenance
 
 T = TypeVar("T")
-
-PROVENANCE = ("prompt_id", "prompt_version", "prompt_label", "prompt_backend", "prompt_source")
 
 dispatcher = get_dispatcher(__name__)
 
@@ -49,15 +47,12 @@ class Resolved:
 
     def announce(self) -> None:
         """Dispatch the event, in the span around."""
-        names = (*PROVENANCE, "content_hash")
-        told = {name: getattr(self.info, name) for name in names}
+        told = provenance(self.info)
+        content = self.info.content_hash
         variables = None if self.variables is None else dict(self.variables)
-        dispatcher.event(PromptResolvedEvent(**told, requested_model=self.requested_model, variables=variables))
-
-
-def provenance(info: PromptInfo) -> dict[str, Any]:
-    """What every answer tells of its prompt."""
-    return {name: getattr(info, name) for name in PROVENANCE}
+        dispatcher.event(
+            PromptResolvedEvent(**told, content_hash=content, requested_model=self.requested_model, variables=variables)
+        )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from llama_index.core.types import PydanticProgramMode
 from llama_index.llms.promptwire.ahead import Known, look_ahead
 from llama_index.llms.promptwire.convert import from_prompt, turn
 from llama_index.llms.promptwire.delegates import Delegates, Rules
-from llama_index.llms.promptwire.events import Resolved, asteps, provenance, reported, steps
+from llama_index.llms.promptwire.events import Resolved, asteps, reported, steps
 from llama_index.llms.promptwire.filling import ManagedMessages, plain
 from llama_index.llms.promptwire.gateway import PromptwireGateway
 from llama_index.llms.promptwire.peers import for_structure, known_metadata, spelled
@@ -31,6 +31,7 @@ from promptwire.gateway.providers import CallerModel, Choice
 from promptwire.params import SCHEMA_REPLACES, merge_params
 from promptwire.resolver import Resolver
 from promptwire.search import Found
+from promptwire.tracing import provenance
 
 FILL_SLOT = (
     "It was an engine's own prompt: a prompt that asks belongs in that slot, as with "
