@@ -2,7 +2,7 @@
 
 from promptwire.differences import Differences, MessageDifference, SettingDifference, word_changes
 from promptwire.display.prompts import compact
-from promptwire.display.view import Block, Kind, Span, Table, View
+from promptwire.display.view import Block, Kind, Span, Table, View, counted
 from promptwire.history import History
 
 _KINDS: dict[str, Kind] = {"same": "text", "added": "added", "removed": "removed"}
@@ -25,7 +25,7 @@ def history_view(history: History) -> View:
         ]
         for one in history
     ]  # fmt: skip
-    return View(history.prompt_id, [f"{len(history)} versions"], tables=[Table(HISTORY, rows)])
+    return View(history.prompt_id, [counted(len(history), "version")], tables=[Table(HISTORY, rows)])
 
 
 HISTORY = ("version", "labels", "author", "date", "message")
