@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -74,8 +75,9 @@ def _shown(output: Any, name: str, numbers: Iterator[int], pictures: Path) -> It
 
 
 def _flat(html: str) -> str:
-    """On one line, so that nothing in it ends the block that Markdown leaves alone."""
-    parts = re.split(r"(<style.*?</style>)", html.strip(), flags=re.DOTALL)
+    """On one line, so that nothing in it ends the block that Markdown leaves alone; frames dressed by the site."""
+    frame = re.compile(r'<style scoped>.*?</style>|(?<=<table) border="1" class="dataframe"', re.DOTALL)
+    parts = re.split(r"(<style.*?</style>)", frame.sub("", html.strip()), flags=re.DOTALL)
     return "".join(
         re.sub(r"\s*\n\s*", " ", part) if part.startswith("<style") else re.sub(r"\r?\n", "&#10;", part)
         for part in parts
@@ -102,9 +104,6 @@ def _fenced(text: str, language: str) -> str:
 
 async def write(folder: Path = PAGES) -> None:
     """All notebooks, so many at once."""
-    folder.mkdir(exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
     free = asyncio.Semaphore(AT_ONCE)
 
     async def one(path: Path) -> None:
@@ -116,4 +115,6 @@ async def write(folder: Path = PAGES) -> None:
 
 
 if __name__ == "__main__":
+    shutil.rmtree(PAGES, ignore_errors=True)
+    PAGES.mkdir()
     asyncio.run(write())

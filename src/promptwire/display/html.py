@@ -40,8 +40,9 @@ def _span(span: Span) -> str:
 
 
 def _table(table: Table) -> str:
-    head = _row(table.head, "th")
-    return f"<table><thead>{head}</thead><tbody>{''.join(_row(row, 'td') for row in table.rows)}</tbody></table>"
+    """With a class: themes of sites dress tables that have none, for other sizes than a notebook's."""
+    head, rows = _row(table.head, "th"), "".join(_row(row, "td") for row in table.rows)
+    return f'<table class="pw-table"><thead>{head}</thead><tbody>{rows}</tbody></table>'
 
 
 def _row(cells: Sequence[str], tag: str) -> str:
