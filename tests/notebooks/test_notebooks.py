@@ -44,7 +44,7 @@ def test_there_are_six() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_of_a_run_is_committed(name: str) -> None:
     notebook = read(name)
-    nbformat.validate(notebook)  # type: ignore[no-untyped-call]
+    nbformat.validate(notebook)
     assert complaints(notebook) == []
     assert notebook["metadata"]["language_info"] == {"name": "python"}
 
