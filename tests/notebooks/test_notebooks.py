@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from docs.notebooks import FOLDER, executed, found, page
+from docs.notebook_pages import FOLDER, executed, found, page
 from promptwire.testing import FakeLangfuse, FakeOpenAI
 
 ROOT = FOLDER.parent

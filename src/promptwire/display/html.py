@@ -28,7 +28,8 @@ def html(view: View) -> str:
 
 def _block(block: Block) -> str:
     content = "".join(map(_span, bounded(block.spans)))
-    return f'<div class="pw-role">{_text(block.heading)}</div><pre dir="auto" tabindex="0">{content}</pre>'
+    heading = f'<div class="pw-role">{_text(block.heading)}</div>'
+    return f'{heading}<pre class="pw-text" dir="auto" tabindex="0">{content}</pre>'
 
 
 def _span(span: Span) -> str:
@@ -40,7 +41,7 @@ def _span(span: Span) -> str:
 
 
 def _table(table: Table) -> str:
-    """With a class: themes of sites dress tables that have none, for other sizes than a notebook's."""
+    """With a class: themes of notebooks and sites dress tables that have none."""
     head, rows = _row(table.head, "th"), "".join(_row(row, "td") for row in table.rows)
     return f'<table class="pw-table"><thead>{head}</thead><tbody>{rows}</tbody></table>'
 

@@ -27,20 +27,24 @@ def found() -> list[Path]:
     return sorted(FOLDER.glob("*.ipynb"))
 
 
-async def executed(path: Path, **environment: str) -> Any:
-    """The notebook with its outputs, run in its folder, without any key but those that are given."""
+def environment(room: str) -> dict[str, str]:
+    """The process's, without any key, with the project's programs, and with its temporary files in ``room``."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(KEYS)}
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**bare, "PATH": programs, "IPYTHONDIR": room, "TMPDIR": room, "COLUMNS": "100"}
+
+
+async def executed(path: Path, **keys: str) -> Any:
+    """The notebook with its outputs, run in its folder; ``keys`` are added to the environment."""
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     with tempfile.TemporaryDirectory() as room:
-        bare = {name: value for name, value in os.environ.items() if not name.startswith(KEYS)}
-        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        env = {**bare, "PATH": programs, "IPYTHONDIR": room, "TMPDIR": room, "COLUMNS": "100", **environment}
         client = NotebookClient(
             notebook,
             timeout=60,
             resources={"metadata": {"path": str(path.parent)}},
             extra_arguments=["--log-level=ERROR"],  # else it says that loopback isn't encrypted
         )
-        return await client.async_execute(env=env)
+        return await client.async_execute(env=environment(room) | keys)
 
 
 def page(notebook: Any, name: str, pictures: Path) -> str:
