@@ -2,12 +2,14 @@
 
 import asyncio
 import base64
+import itertools
 import os
 import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +57,8 @@ def page(notebook: Any, name: str, pictures: Path) -> str:
         if cell.cell_type == "markdown":
             parts.append(_relinked(cell.source))
             continue
-        parts.append(_fenced(cell.source, "python"))
-        for output in cell.outputs:
+        parts.append(_fenced(cell.source))
+        for output in _joined(cell.outputs):
             parts += _shown(output, name, numbers, pictures)
     return _styled_once("\n\n".join(parts)) + "\n"
 
@@ -64,6 +66,13 @@ def page(notebook: Any, name: str, pictures: Path) -> str:
 def _relinked(source: str) -> str:
     """Links lead to pages: notebooks and pages are one folder further apart."""
     return source.replace("](../docs/", "](../").replace(".ipynb)", ".md)")
+
+
+def _joined(outputs: Iterable[Any]) -> Iterable[Any]:
+    """A kernel tells of a text in pieces."""
+    streams = itertools.groupby(outputs, key=lambda output: output.get("name") or id(output))
+    for _, (first, *rest) in streams:
+        yield {**first, "text": "".join(output["text"] for output in (first, *rest))} if rest else first
 
 
 def _shown(output: Any, name: str, numbers: Iterator[int], pictures: Path) -> Iterable[str]:
@@ -75,7 +84,7 @@ def _shown(output: Any, name: str, numbers: Iterator[int], pictures: Path) -> It
         picture.write_bytes(base64.b64decode(data["image/png"]))
         yield f"![What the cell above draws]({picture.name})"
     elif text := _ANSI.sub("", data["text/plain"]).strip("\n"):
-        yield _fenced(text, "text")
+        yield f'<div class="promptwire"><pre class="pw-text">{_flat(escape(text))}</pre></div>'
 
 
 def _flat(html: str) -> str:
@@ -100,10 +109,10 @@ def _styled_once(text: str) -> str:
     return _STYLE.sub(first, text)
 
 
-def _fenced(text: str, language: str) -> str:
-    longest = max(map(len, re.findall("`+", text)), default=0)
+def _fenced(source: str) -> str:
+    longest = max(map(len, re.findall("`+", source)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text}\n{fence}"
+    return f"{fence}python\n{source}\n{fence}"
 
 
 async def write(folder: Path = PAGES) -> None:

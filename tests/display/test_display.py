@@ -248,9 +248,10 @@ def test_a_bundle_gives_what_is_asked_for() -> None:
     ids=["answer", "history", "error"],
 )
 def test_plain_ipython_prints_the_same_but_not_amid_other_things(thing: Any) -> None:
-    assert pretty(thing) == thing._repr_mimebundle_()["text/plain"]
-    assert pretty([thing]) == f"[{thing!r}]"
+    printed: Any = pretty
+    assert printed(thing) == thing._repr_mimebundle_()["text/plain"]
+    assert printed([thing]) == f"[{thing!r}]"
 
 
 def test_a_prompt_amid_other_things_shows_no_key_that_an_editor_put_into_it() -> None:
-    assert "sk-canary" not in pretty([reply()])
+    assert "sk-canary" not in repr([reply()])
