@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
 from docs import lab
 
@@ -14,6 +15,15 @@ BOX = """() => {
   return getComputedStyle(text).backgroundColor != getComputedStyle(page).backgroundColor;
 }"""
 ALIGNED = "[...document.querySelectorAll('.promptwire td')].map(cell => getComputedStyle(cell).textAlign)"
+# The displays in the notebook's colours, without the lab around them, in which axe-core finds no text to look at.
+ALONE = """() => {
+  const names = ['--jp-ui-font-color1', '--jp-ui-font-color2', '--jp-cell-editor-background', '--jp-layout-color1'];
+  const colours = getComputedStyle(document.body);
+  const given = names.map(name => `${name}: ${colours.getPropertyValue(name)}`).join('; ');
+  const displays = [...document.querySelectorAll('.promptwire')].map(display => display.outerHTML).join('');
+  const theme = `data-jp-theme-light="${document.body.dataset.jpThemeLight}"`;
+  return `<body ${theme} style="${given}; background: var(--jp-layout-color1)">${displays}`;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +52,12 @@ def test_it_runs_from_top_to_bottom(jupyter: lab.Lab, notebook: str, scheme: Any
         assert page.evaluate(DARK) == scheme
         assert page.evaluate(BOX)
         assert set(page.evaluate(ALIGNED)) == {"left"}
+        alone = page.context.browser.new_page(color_scheme=scheme)  # type: ignore[union-attr]
+        alone.set_content(page.evaluate(ALONE))
+        found = Axe().run(alone, options={"runOnly": ["color-contrast"]})
+        alone.close()
+        assert found.violations_count == 0, found.generate_report()
+        assert len(found.response["passes"][0]["nodes"]) > 20
     assert (jupyter.errors, jupyter.asked) == ([], [])
 
 
