@@ -71,5 +71,8 @@ def _own_providers() -> Iterator[None]:
 
 # The pages' Python runs, block after block, as a reader would run it.
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser()], patterns=["README.md", "docs/*.md"], fixtures=["readers_servers"]
+    parsers=[PythonCodeBlockParser()],
+    patterns=["README.md", "docs/*.md"],
+    excludes=["docs/notebooks/*.md"],  # made of notebooks, which tests run as such
+    fixtures=["readers_servers"],
 ).pytest()

@@ -25,7 +25,8 @@ from promptwire.search import FindOptions, ResolveOptions
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
-PAGES = sorted(DOCS.rglob("*.md"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))  # docs/notebooks/ is made of them
+PAGES = sorted(page for page in DOCS.rglob("*.md") if page.parent.name != "notebooks")
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("integrations/*/README.md"))]
 LINKING = [*PAGES, *READMES, DOCS / "llms.txt"]
 FENCE = re.compile(r"^(`{3,}).*?^\1`*$", re.MULTILINE | re.DOTALL)
@@ -58,12 +59,15 @@ def broken(page: Path, link: str) -> bool:
     target = page.parent / path if path else page
     if page.name == "llms.txt":
         target = target.with_suffix(".md")
+    if target.parent == DOCS / "notebooks":
+        target = ROOT / "notebooks" / f"{target.stem}.ipynb"
     return not target.exists() or (bool(anchor) and anchor not in anchors(target))
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
     pages = sorted(navigated(CONFIG["nav"]))
-    assert pages == sorted(page.relative_to(DOCS).as_posix() for page in PAGES)
+    made = [f"notebooks/{notebook.stem}.md" for notebook in NOTEBOOKS]
+    assert pages == sorted([*made, *(page.relative_to(DOCS).as_posix() for page in PAGES)])
 
 
 @pytest.mark.parametrize("page", LINKING, ids=named)

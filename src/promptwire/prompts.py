@@ -105,7 +105,7 @@ class Prompt(Displayed):
     version: int | str | None = None
     labels: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
-    config: Mapping[str, Any] = field(default_factory=FrozenDict)
+    config: Mapping[str, Any] = field(default_factory=FrozenDict, repr=False)  # an editor may have put a key there
     dialect: str = "mustache"
     partials: Mapping[str, Any] = field(default_factory=FrozenDict)
     passed_over: tuple[str, ...] = field(default=(), compare=False)

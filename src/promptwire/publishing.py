@@ -2,23 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from promptwire.attempts import fetch_prompt
 from promptwire.backends import LATEST, Backend, writable_backend
 from promptwire.backends.http import Http
 from promptwire.differences import compare
+from promptwire.display import Displayed
 from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError, TemplateError
 from promptwire.prompts import Prompt, PromptRef
 
+if TYPE_CHECKING:
+    from promptwire.display.view import View
+
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
+class Pushed(Displayed):
     """What a push did, or would: ``version`` is ``None`` for one that a dry run didn't make."""
 
     id: str
     version: int | str | None
     created: bool
     labels: tuple[str, ...] = ()
+
+    def _view(self) -> "View":
+        from promptwire.display.differences import pushed_view
+
+        return pushed_view(self)
 
 
 def push(

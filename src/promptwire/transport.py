@@ -243,6 +243,11 @@ def tls() -> Any:
 _async: dict[asyncio.AbstractEventLoop, tuple["httpx.AsyncClient", AsyncGenerator[None], list[Any]]] = {}
 
 
+async def warm() -> None:
+    """Make the running loop's client, if there is none yet: a call that is timed has no part in that."""
+    await _async_client()
+
+
 async def _async_client() -> "httpx.AsyncClient":
     """The running loop's client, closed when the loop shuts its async generators down."""
     loop = asyncio.get_running_loop()

@@ -10,6 +10,7 @@ import pytest
 from promptwire import ConfigurationError, Prompt, PromptVersion, Resolver
 from promptwire.default import fresh_resolver
 from promptwire.history import History
+from promptwire.publishing import Pushed
 from promptwire.testing import FakeLangfuse
 from tests.conftest import Door
 
@@ -65,3 +66,16 @@ def test_a_prompt_tells_its_history(langfuse: FakeLangfuse, door: Door) -> None:
         prompt = Resolver("langfuse").get_prompt("changing", version=1)
         assert [one.version for one in prompt.history()] == [2, 1]
         assert [one.version for one in prompt.history(backend="langfuse", limit=1)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("pushed", "said"),
+    [
+        (Pushed("reply", 2, created=True, labels=("production",)), ["reply  version 2  created", "production"]),
+        (Pushed("reply", 1, created=False), ["reply  version 1  there already"]),
+        (Pushed("reply", None, created=True), ["reply  created"]),  # a dry run
+    ],
+)
+def test_a_push_says_what_it_did(pushed: Pushed, said: list[str]) -> None:
+    lines = pushed._repr_mimebundle_()["text/plain"].splitlines()
+    assert [line.replace("labels moved", "").strip() for line in lines] == said

@@ -8,12 +8,14 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from IPython.lib.pretty import pretty
 
 import promptwire
 from promptwire import ConfigurationError, GatewayError, MissingVariablesError, Placeholder, Prompt
 from promptwire.display import Displayed
 from promptwire.display.view import Table, View
 from promptwire.gateway.answers import PromptInfo, answer
+from promptwire.history import History
 
 KINDS = ("text/plain", "text/markdown", "text/html")
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)></pre></div>&amp; ``` \u202e drawkcab \x00 \ud800 | x |"
@@ -234,3 +236,22 @@ def test_a_bundle_gives_what_is_asked_for() -> None:
     assert list(prompt._repr_mimebundle_(include={"text/html"})) == ["text/html"]
     assert list(prompt._repr_mimebundle_(exclude={"text/html"})) == ["text/plain", "text/markdown"]
     assert prompt._repr_html_() == prompt._repr_mimebundle_()["text/html"]
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        answer({"choices": [{"message": {"content": "x"}}]}, None),
+        History("reply", []),
+        MissingVariablesError("m", ("name",)),
+    ],
+    ids=["answer", "history", "error"],
+)
+def test_plain_ipython_prints_the_same_but_not_amid_other_things(thing: Any) -> None:
+    printed: Any = pretty
+    assert printed(thing) == thing._repr_mimebundle_()["text/plain"]
+    assert printed([thing]) == f"[{thing!r}]"
+
+
+def test_a_prompt_amid_other_things_shows_no_key_that_an_editor_put_into_it() -> None:
+    assert "sk-canary" not in repr([reply()])

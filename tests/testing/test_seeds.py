@@ -8,7 +8,7 @@ import pytest
 import promptwire
 from promptwire.default import default_resolver
 from promptwire.log import logger
-from promptwire.testing import FakeLangfuse, RequestLog, embedded, publish_file
+from promptwire.testing import FakeLangfuse, RequestLog, doubles, embedded, publish_file
 
 
 def test_the_environment_points_at_the_servers_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,3 +56,28 @@ def test_requests_are_kept_with_their_keys_masked(capsys: pytest.CaptureFixture[
         assert "authorization: *****" in sent.last
         assert os.environ["OPENAI_API_KEY"] not in sent.last
     assert capsys.readouterr().err == ""
+
+
+def test_doubles_stand_in_for_what_has_no_keys_until_they_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, resolver = dict(os.environ), default_resolver()
+    first = doubles()
+    first.langfuse.publish("greeting", "Hello {{name}}")  # type: ignore[union-attr]
+    assert promptwire.get_prompt("greeting", backend="langfuse").version == 1
+    second = doubles()  # as when a notebook's first cell runs again
+    with pytest.raises(promptwire.PromptNotFoundError):
+        promptwire.get_prompt("greeting", backend="langfuse")
+    assert os.environ["LANGFUSE_HOST"] == second.langfuse.url  # type: ignore[union-attr]
+    second.stop()
+    assert (dict(os.environ), default_resolver()) == (before, resolver)
+
+
+@pytest.mark.parametrize("key", ["LANGFUSE_PUBLIC_KEY", "OPENAI_API_KEY"])
+def test_a_service_with_a_key_is_used_itself(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv(key, "mine")
+    servers = doubles()
+    assert (servers.langfuse is None, servers.openai is None) == (key == "LANGFUSE_PUBLIC_KEY", key == "OPENAI_API_KEY")
+    assert "yours, by the keys" in servers._repr_mimebundle_()["text/plain"]
+    assert os.environ[key] == "mine"
+    servers = doubles(langfuse=True)
+    assert servers.langfuse is not None
+    servers.stop()

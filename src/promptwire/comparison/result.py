@@ -94,16 +94,17 @@ class Comparison(Displayed):
         return needed("pandas").DataFrame(list(self.rows()))
 
     def plot(self) -> Any:
-        """Bars of the columns' scores, latencies, tokens and costs, as far as known: a matplotlib figure."""
-        names = ("score", "latency", "completion_tokens", "cost")
+        """Bars of the columns' scores, latencies, tokens and costs, as far as known: a matplotlib figure.
+
+        Raises ``ConfigurationError`` without matplotlib.
+        """
+        needed("matplotlib")
+        from promptwire.comparison.plots import bars
+
         totals = self.totals()
-        known = [name for name in names if any(getattr(total, name) is not None for total in totals)]
-        figure = needed("matplotlib.figure").Figure(figsize=(3.2 * max(len(known), 1), 2.6), layout="constrained")
-        for axes, name in zip(figure.subplots(1, max(len(known), 1), squeeze=False)[0], known, strict=False):
-            axes.bar([total.name for total in totals], [getattr(total, name) or 0 for total in totals])
-            axes.set_title(_TITLES[name])
-            axes.tick_params(axis="x", labelrotation=20)
-        return figure
+        panels = {title: [getattr(total, name) for total in totals] for name, title in _TITLES.items()}
+        known = {title: [value or 0 for value in values] for title, values in panels.items() if {*values} != {None}}
+        return bars([total.name for total in totals], known)
 
     def _view(self) -> "View":
         from promptwire.display.comparisons import comparison_view

@@ -2,12 +2,12 @@
 
 import asyncio
 import hashlib
-from collections.abc import Generator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, MutableMapping, Sequence
 from time import perf_counter
 from typing import Any
 
 from promptwire.comparison.columns import Column
+from promptwire.comparison.progress import progress
 from promptwire.comparison.result import Cell, Comparison
 from promptwire.comparison.scorers import Score
 from promptwire.errors import ConfigurationError, PromptwireError
@@ -15,6 +15,7 @@ from promptwire.gateway.answers import Answer, answer
 from promptwire.gateway.ask import Ask
 from promptwire.gateway.driver import ModelCall, asend
 from promptwire.search import Found
+from promptwire.transport import warm
 
 MAX_KEPT = 10_000
 
@@ -50,7 +51,7 @@ class Runner:
         """Fill the cells in, so many at a time."""
         places = iter([(row, at) for row in range(len(self._cases)) for at in range(len(self._columns))])
         total = len(self._cases) * len(self._columns)
-        with _progress(total, shown=self._shown) as step:
+        with progress(total, shown=self._shown) as step:
 
             async def work() -> None:
                 for row, at in places:
@@ -70,6 +71,7 @@ class Runner:
             key = _key(call)
             cached = self._kept.get(key)
             if cached is None:
+                await warm()
                 started = perf_counter()
                 self._keep(key, answer(await asend(call), info, perf_counter() - started))
         except PromptwireError as error:
@@ -116,22 +118,3 @@ class Runner:
 def _key(call: ModelCall) -> bytes:
     """A request is known by all that the model sees of it; keys are in its headers, and no part of this."""
     return hashlib.sha256(call.request.url.encode() + b"\0" + (call.request.body or b"")).digest()
-
-
-@contextmanager
-def _progress(total: int, *, shown: bool | None) -> Generator[Any]:
-    """A bar where rich is installed and somebody looks: a terminal or a notebook."""
-    try:
-        from rich.console import Console
-        from rich.progress import Progress
-    except ImportError:
-        yield lambda: None
-        return
-    console = Console(stderr=True)
-    watched = console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal)
-    if not (watched if shown is None else shown):
-        yield lambda: None
-        return
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("comparing", total=total)
-        yield lambda: bar.advance(task)

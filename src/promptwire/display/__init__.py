@@ -28,6 +28,10 @@ class Displayed:
             if (include is None or kind in include) and (exclude is None or kind not in exclude)
         }
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - IPython's signature
+        """For IPython: else errors, lists and dicts that show themselves would be printed as such."""
+        printer.text(repr(self) if cycle or len(printer.stack) > 1 else self._repr_mimebundle_()["text/plain"])
+
     def _repr_html_(self) -> Any:
         """For those who know no bundles."""
         return self._repr_mimebundle_().get("text/html")

@@ -1,11 +1,12 @@
 """A comparison as a view: totals, every answer side by side, and what changed from the first column to the second."""
 
+import math
 from collections.abc import Iterator
 
 from promptwire.comparison.result import Cell, Comparison
 from promptwire.display.differences import changed
 from promptwire.display.prompts import compact
-from promptwire.display.view import Block, Table, View
+from promptwire.display.view import Block, Table, View, counted
 
 TOTALS = ("column", "answered", "failed", "score", "latency", "tokens in", "tokens out", "cost")
 MAX_ROWS = 50
@@ -15,7 +16,7 @@ MAX_ROWS = 50
 def comparison_view(comparison: Comparison) -> View:
     """Of a long comparison the first cases."""
     cases = len(comparison.cases)
-    marks = [f"{cases} cases"] + ([] if comparison.complete else ["interrupted"])
+    marks = [counted(cases, "case")] + ([] if comparison.complete else ["interrupted"])
     facts = [("shown", f"the first {MAX_ROWS} cases")] if cases > MAX_ROWS else []
     head = ["case", *(column.name for column in comparison.columns)]
     tables = [Table(TOTALS, totals(comparison)), Table(head, answers(comparison)[:MAX_ROWS])]
@@ -28,7 +29,7 @@ def totals(comparison: Comparison) -> list[list[str]]:
         [
             total.name, str(total.answered), str(total.failed), _number(total.score, ".2f"),
             _number(total.latency, ".2f", " s"), _number(total.prompt_tokens, ",d"),
-            _number(total.completion_tokens, ",d"), _number(total.cost, ".4f", " $"),
+            _number(total.completion_tokens, ",d"), _dollars(total.cost),
         ]
         for total in comparison.totals()
     ]  # fmt: skip
@@ -63,3 +64,9 @@ def _cell(cell: Cell | None) -> str:
 
 def _number(value: float | None, form: str, unit: str = "") -> str:
     return "" if value is None else f"{value:{form}}{unit}"
+
+
+def _dollars(value: float | None) -> str:
+    """To two digits that say something: a call can cost a hundredth of a cent."""
+    digits = 2 if not value else max(2, 1 - math.floor(math.log10(value)))
+    return _number(value, f".{digits}f", " $")

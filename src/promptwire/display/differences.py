@@ -1,9 +1,10 @@
-"""What differs between two prompts, and a prompt's history, as views."""
+"""What differs between two prompts, a prompt's history, and what a push did, as views."""
 
 from promptwire.differences import Differences, MessageDifference, SettingDifference, word_changes
 from promptwire.display.prompts import compact
-from promptwire.display.view import Block, Kind, Span, Table, View
+from promptwire.display.view import Block, Kind, Span, Table, View, counted
 from promptwire.history import History
+from promptwire.publishing import Pushed
 
 _KINDS: dict[str, Kind] = {"same": "text", "added": "added", "removed": "removed"}
 
@@ -25,7 +26,14 @@ def history_view(history: History) -> View:
         ]
         for one in history
     ]  # fmt: skip
-    return View(history.prompt_id, [f"{len(history)} versions"], tables=[Table(HISTORY, rows)])
+    return View(history.prompt_id, [counted(len(history), "version")], tables=[Table(HISTORY, rows)])
+
+
+def pushed_view(pushed: Pushed) -> View:
+    """Which version holds what was pushed, and the labels that moved to it."""
+    version = [] if pushed.version is None else [f"version {pushed.version}"]
+    facts = [("labels moved", ", ".join(pushed.labels))] if pushed.labels else []
+    return View(pushed.id, [*version, "created" if pushed.created else "there already"], facts)
 
 
 HISTORY = ("version", "labels", "author", "date", "message")

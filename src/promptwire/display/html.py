@@ -28,7 +28,8 @@ def html(view: View) -> str:
 
 def _block(block: Block) -> str:
     content = "".join(map(_span, bounded(block.spans)))
-    return f'<div class="pw-role">{_text(block.heading)}</div><pre dir="auto" tabindex="0">{content}</pre>'
+    heading = f'<div class="pw-role">{_text(block.heading)}</div>'
+    return f'{heading}<pre class="pw-text" dir="auto" tabindex="0">{content}</pre>'
 
 
 def _span(span: Span) -> str:
@@ -40,8 +41,9 @@ def _span(span: Span) -> str:
 
 
 def _table(table: Table) -> str:
-    head = _row(table.head, "th")
-    return f"<table><thead>{head}</thead><tbody>{''.join(_row(row, 'td') for row in table.rows)}</tbody></table>"
+    """With a class: themes of notebooks and sites dress tables that have none."""
+    head, rows = _row(table.head, "th"), "".join(_row(row, "td") for row in table.rows)
+    return f'<table class="pw-table"><thead>{head}</thead><tbody>{rows}</tbody></table>'
 
 
 def _row(cells: Sequence[str], tag: str) -> str:

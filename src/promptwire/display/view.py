@@ -73,3 +73,8 @@ def bounded(spans: Iterable[Span]) -> list[Span]:
     if left_out:
         kept.append(Span(f" … {left_out:,} more characters", "missing"))
     return kept
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 case``, ``2 cases``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
