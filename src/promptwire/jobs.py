@@ -30,11 +30,6 @@ class Job:
         self._thread = thread(target=run, args=(self._run,), name=name, daemon=True)
         self._thread.start()
 
-    @property
-    def is_running(self) -> bool:
-        """Whether it has not ended."""
-        return self._thread.is_alive()
-
     def wait(self, timeout: float | None = None) -> None:
         """Return when it has ended, or after so many seconds."""
         self._thread.join(timeout)

@@ -61,14 +61,19 @@ def comms() -> Iterator[None]:
         yield
 
 
+def deliver(widget: Any, data: Any) -> None:
+    """A message of the browser's, as it arrives."""
+    widget._handle_msg({"content": {"data": data}, "buffers": []})  # noqa: SLF001 - ipywidgets' own door
+
+
 def tell(widget: Any, **state: Any) -> None:
-    """What the browser sets, as it arrives."""
-    widget._handle_msg({"content": {"data": {"method": "update", "state": state}}, "buffers": []})  # noqa: SLF001 - ipywidgets' own door
+    """The browser sets traits."""
+    deliver(widget, {"method": "update", "state": state})
 
 
 def send(widget: Any, content: Any) -> None:
-    """What the browser sends, as it arrives."""
-    widget._handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})  # noqa: SLF001 - ipywidgets' own door
+    """The browser sends a message of its own."""
+    deliver(widget, {"method": "custom", "content": content})
 
 
 class Bridge:
@@ -81,10 +86,15 @@ class Bridge:
         state.pop("layout", None)
         page.evaluate(_MODEL, [widget.get_state("_esm")["_esm"], widget.get_state("_css")["_css"], state])
 
+    def said(self) -> list[dict[str, Any]]:
+        """What the browser has said since this was asked last."""
+        said: list[dict[str, Any]] = self.page.evaluate("window.sent.splice(0)")
+        return said
+
     def to_kernel(self) -> None:
-        """What the browser said, the latest state alone, as ipywidgets has it while a kernel is busy."""
-        for data in self.page.evaluate("window.sent.splice(0)"):
-            self.widget._handle_msg({"content": {"data": data}, "buffers": []})  # noqa: SLF001 - ipywidgets' own door
+        """What the browser said, one message after the other."""
+        for data in self.said():
+            deliver(self.widget, data)
 
     def to_browser(self) -> None:
         for state in self.widget.comm.updates():

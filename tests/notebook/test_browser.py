@@ -179,8 +179,6 @@ def test_hostile_text_is_shown_as_text_and_breaks_nothing(page: Page, prompts: R
     prompt = Prompt(text, text=f"{HOSTILE} {{{{name}}}} {{{{<b>}}}}{long}", labels=(text,), config={"model": "gpt-4o"})
     widget = promptwire.playground(prompt, resolver=prompts, models=[HOSTILE], variables={"<b>": text})
     bridge = Bridge(page, widget)
-    page.get_by_label("name").fill(f"<img src=x onerror=alert(1)>\u202e{long}")
-    bridge.carry()
     page.get_by_label("name").fill("<img src=x onerror=alert(1)>\u202e")
     bridge.carry()
     shown = messages(page)[0]

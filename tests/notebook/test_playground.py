@@ -11,7 +11,7 @@ import promptwire
 from promptwire import ConfigurationError, Prompt, PromptNotFoundError, PromptRef, Resolver
 from promptwire.default import fresh_resolver
 from promptwire.testing import FakeLangfuse, FakeOpenAI
-from tests.conftest import Stub, wait_until
+from tests.conftest import Stub, in_environment, wait_until
 from tests.doubles.kernel import Comm, send, tell
 
 KEY = "sk-canary-0123456789"
@@ -61,6 +61,12 @@ def test_what_is_typed_is_rendered_and_answered_with_its_number(prompts: Resolve
     spans = widget.drawn["panes"][0]["blocks"][0]["spans"]
     assert ["value", "How?", "question", "question"] in spans
     assert typed(widget, 8, question="").drawn["panes"][0]["missing"] == ["question"]
+
+
+def test_very_many_tags_come_as_few_pieces(prompts: Resolver) -> None:
+    widget = play(Prompt("tags", text="{{a}}" * 30_000), resolver=prompts, variables={"a": "x"})
+    assert text(widget) == "user: " + "x" * 30_000
+    assert len(widget.drawn["panes"][0]["blocks"][0]["spans"]) == 2_000
 
 
 def test_values_are_never_templates(prompts: Resolver) -> None:
@@ -174,15 +180,16 @@ def test_a_version_that_hangs_keeps_nobody_waiting(stub: type[Stub]) -> None:
         return Prompt(ref.id, text=f"Version {ref.version}", version=ref.version, backend="stub")
 
     backend = stub(reply)
-    cast("Any", backend).history = lambda *_: [promptwire.PromptVersion(2), promptwire.PromptVersion(1)]
+    cast("Any", backend).history = lambda *_: [promptwire.PromptVersion(n) for n in (2, 1, None)]
     widget = play("x@1", resolver=Resolver(cast("Any", backend)))
     wait_until(lambda: len(widget.versions) == 2)
     tell(widget, picked=[{"version": widget.versions[1]["choices"][0]["key"], "model": ""}])
     assert widget.drawn["panes"][0]["state"] == "loading"
     assert "still being fetched" in said(ran(widget))
     tell(widget, picked=[{"version": "0", "model": ""}])
-    wait_until(lambda: text(widget) == "user: Version 1")
     gate.set()
+    wait_until(lambda: all(thread.name != "promptwire-playground" for thread in threading.enumerate()))
+    assert text(widget) == "user: Version 1"
     tell(widget, picked=[{"version": widget.versions[1]["choices"][0]["key"], "model": ""}])
     wait_until(lambda: text(widget) == "user: Version 2")
 
@@ -247,9 +254,7 @@ def test_an_answer_is_told_as_it_comes(prompts: Resolver, openai: FakeOpenAI) ->
 
 
 def test_a_long_answer_takes_few_messages(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
-    with FakeOpenAI(reply="word " * 20_000) as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
+    with in_environment(FakeOpenAI(reply="word " * 20_000), monkeypatch):
         widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}))
     told = [data for data in cast("Comm", widget.comm).log if "answers" in data.get("state", {})]
     assert len(widget.results[0].choices[0].message.content) == 100_000
@@ -336,11 +341,16 @@ def test_whatever_a_call_raises_ends_it(prompts: Resolver, openai: FakeOpenAI) -
 def test_tools_that_a_model_asks_for_are_shown(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = [{"name": "look", "arguments": {"q": "parcel"}}, {"name": "wait", "arguments": {}}]
     tools = [{"type": "function", "function": {"name": name}} for name in ("look", "wait")]
-    with FakeOpenAI(reply=[calls]) as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
+    with in_environment(FakeOpenAI(reply=[calls]), monkeypatch):
         widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}, tools=tools))
     assert said(widget) == '\nlook({"q": "parcel"})\nwait({})'
+
+
+def test_a_model_that_asks_for_very_many_tools_is_cut(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = [{"type": "function", "function": {"name": "look"}}]
+    with in_environment(FakeOpenAI(reply=[[{"name": "look", "arguments": {}}] * 130]), monkeypatch):
+        widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}, tools=tools))
+    assert len(widget.results[0].choices[0].message.tool_calls) == 128
 
 
 def test_no_key_reaches_the_browser(prompts: Resolver, openai: FakeOpenAI) -> None:

@@ -29,7 +29,7 @@ MAX_CALLS = 128
 class Call:
     """One call, and what is heard of it; ``tell`` is called on the loop that runs it."""
 
-    def __init__(self, tell: Callable[["Call"], None]) -> None:
+    def __init__(self, tell: Callable[[], None]) -> None:
         self._tell = tell
         self._due: asyncio.TimerHandle | None = None
         self._choices: dict[int, _Choice] = {}
@@ -113,7 +113,7 @@ class Call:
         if self._due is not None:
             self._due.cancel()
             self._due = None
-        self._tell(self)
+        self._tell()
 
 
 class _Choice:

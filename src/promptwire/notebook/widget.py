@@ -88,7 +88,7 @@ class Playground(anywidget.AnyWidget):
                 return
             panes, typed = list(self._panes), self._read(self.typed)
             calls = self._calls = [Call(self._on_heard) for _ in panes]
-            self.answers = [call.told() for call in calls]
+            self._on_heard()
 
             async def play() -> None:
                 plans = [partial(pane.plan, typed, self._options) for pane in panes]
@@ -103,7 +103,7 @@ class Playground(anywidget.AnyWidget):
                 self._job.stop()
             for call in self._calls:
                 call.stop()
-            self.answers = [call.told() for call in self._calls]
+            self._on_heard()
 
     def wait(self, timeout: float | None = None) -> None:
         """Return when the run has ended, or after so many seconds."""
@@ -192,12 +192,9 @@ class Playground(anywidget.AnyWidget):
         with self._lock, self.hold_sync():
             self.note, self.versions = note, self._versions.told()
 
-    def _on_heard(self, call: Call) -> None:
+    def _on_heard(self) -> None:
         with self._lock:
-            if call in self._calls and call.state != "stopped":
-                self.answers = [
-                    one.told() if one is call else kept for one, kept in zip(self._calls, self.answers, strict=True)
-                ]
+            self.answers = [call.told() for call in self._calls]
 
     def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Job:
         """On a thread; on marimo's own where it runs the notebook, since no other one's messages reach its browser."""
