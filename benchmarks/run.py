@@ -13,7 +13,7 @@ from benchmarks.harness import HEADINGS, ROOT
 
 SCRIPTS = (
     "resolve", "completion", "acompletion", "langchain", "llamaindex", "proxy", "imports", "command_line", "outage",
-    "single_flight", "displays",
+    "single_flight", "displays", "playground",
 )  # fmt: skip
 RESULTS = ROOT / "benchmarks" / "results.md"
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pytest
+from playwright.sync_api import Browser
 
 from promptwire import Prompt, PromptRef, PromptSummary, RenderedPrompt, Resolver
 from promptwire.backends.http import Http
@@ -17,6 +18,7 @@ from promptwire.search import Found
 from promptwire.testing import Answer, FakeLangfuse, FakeOpenAI, LoopbackServer, Received
 from promptwire.transport import open_astream, open_stream
 from tests.doubles.anthropic import FakeAnthropic
+from tests.doubles.browser import chromium
 
 if TYPE_CHECKING:
     from tests.doubles.telemetry import Telemetry
@@ -141,6 +143,13 @@ def until() -> Callable[..., None]:
 def plain() -> Iterator[Plain]:
     with Plain() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Its driver keeps a loop running on this thread: not for a module with tests of its own loops."""
+    with chromium() as started:
+        yield started
 
 
 S = TypeVar("S", FakeLangfuse, FakeOpenAI, FakeAnthropic)

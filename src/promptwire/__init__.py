@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from promptwire.gateway.completion import completion as completion
     from promptwire.log import set_verbose as set_verbose
     from promptwire.messages import Placeholder as Placeholder
+    from promptwire.notebook import playground as playground
     from promptwire.prompts import Prompt as Prompt
     from promptwire.prompts import PromptRef as PromptRef
     from promptwire.rendered import RenderedPrompt as RenderedPrompt
@@ -57,6 +58,7 @@ _HOMES = {
     "gateway.completion": ("acompletion", "completion"),
     "log": ("set_verbose",),
     "messages": ("Placeholder",),
+    "notebook": ("playground",),
     "prompts": ("Prompt", "PromptRef"),
     "rendered": ("RenderedPrompt",),
     "resolver": ("Resolver",),
@@ -95,6 +97,7 @@ __all__ = [
     "completion",
     "get_prompt",
     "invalidate",
+    "playground",
     "resolve",
     "set_verbose",
     "variables",

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from promptwire.compiled import asked_variables, compile_steps, digest
 from promptwire.display import Displayed
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from promptwire.differences import Differences
     from promptwire.display.view import View
     from promptwire.history import History
+    from promptwire.notebook import PlaygroundOptions
+    from promptwire.notebook.widget import Playground
 
 Missing = Literal["error", "keep"]
 
@@ -227,6 +229,12 @@ class Prompt(Displayed):
         from promptwire.default import default_resolver
 
         return default_resolver().history(self.id, backend=backend or self.backend, limit=limit)
+
+    def playground(self, **options: "Unpack[PlaygroundOptions]") -> "Playground":
+        """``promptwire.playground`` of it: a widget to fill it in and run it, with the extra ``notebook``."""
+        from promptwire.notebook import playground
+
+        return playground(self, **options)
 
     def _view(self) -> "View":
         from promptwire.display.prompts import prompt_view

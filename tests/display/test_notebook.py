@@ -1,19 +1,21 @@
 """Displays in a real kernel, and what they make of a real browser."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from promptwire import Prompt
+from promptwire import GatewayError, MissingVariablesError, Placeholder, Prompt, PromptVersion
+from promptwire.comparison.columns import Column
+from promptwire.comparison.result import Cell, Comparison
+from promptwire.gateway.answers import PromptInfo, answer
+from promptwire.history import History
 from tests.display.test_display import HOSTILE
+from tests.doubles.browser import violations, watched
 
-CHROMIUM = shutil.which("chromium")
 CELLS = (
     "from promptwire import Prompt",
     "one, two = (Prompt('reply', text='Dear {{name}}, ' + word) for word in ('hi', 'yo'))",
@@ -36,16 +38,6 @@ def test_a_kernel_shows_them(tmp_path: Path) -> None:
     assert shown[5][0]["ename"] == "MissingVariablesError"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_browser_runs_loads_and_hides_nothing(browser: Browser, scheme: Any) -> None:
     text = f'{HOSTILE.replace(chr(0xD800), "")} <a href="https://example.com">{{{{name}}}}</a>'
@@ -66,6 +58,34 @@ def test_a_browser_runs_loads_and_hides_nothing(browser: Browser, scheme: Any) -
     page.evaluate(f"document.body.className = '{other}'")  # a notebook's theme beats the browser's
     assert page.evaluate(_COLOUR) != before
     page.close()
+
+
+def displays() -> list[Any]:
+    """One of each kind, with every kind of mark."""
+    messages: list[Any] = [{"role": "system", "content": "Be {{tone}}."}, Placeholder("history")]
+    messages += [{"role": "user", "content": "Why, {{name}}?"}]
+    prompt = Prompt("reply", messages=messages, version=3, labels=("production",), config={"model": "gpt-4o"})
+    other = Prompt("reply", text="Why not, {{name}}?", config={"model": "gpt-4o-mini"})
+    said = {"choices": [{"finish_reason": "length", "message": {"role": "assistant", "content": "Because."}}]}
+    columns = (Column("reply@3", prompt, None), Column("reply@4", other, None))
+    cells = {(0, 0): Cell("Because."), (0, 1): Cell("Because not.")}
+    return [
+        prompt, prompt.render({"tone": "kind"}, missing="keep"), prompt.diff(other),
+        History("reply", [PromptVersion(3, ("production",)), PromptVersion(2)]),
+        answer(said, PromptInfo("reply", 3, None, "memory", "fresh", "0")),
+        Comparison(columns, ({"name": "Ann"},), cells),
+        MissingVariablesError("it needs tone", ("tone",)), GatewayError("it answered 429", status_code=429),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_display_meets_wcag_aa(browser: Browser, scheme: Any) -> None:
+    page = browser.new_page(color_scheme=scheme)
+    shown = "".join(one._repr_mimebundle_()["text/html"] for one in displays())
+    with watched(page) as seen:
+        page.set_content(f"<body style='background:{'#fff' if scheme == 'light' else '#111'}'>{shown}")
+        assert violations(page, ".promptwire") == []
+        assert seen == []
 
 
 _COLOUR = "getComputedStyle(document.querySelector('.promptwire')).color"

@@ -1,9 +1,6 @@
 """Versions, labels or models of prompts, compared over a small data set."""
 
-import asyncio
-import contextvars
-import threading
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, Unpack
 
 from promptwire.comparison.cases import read_cases
@@ -14,6 +11,7 @@ from promptwire.comparison.scorers import Scorer, find_scorer
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError
 from promptwire.gateway.parameters import CompletionOptions
+from promptwire.jobs import Job
 
 
 class CompareOptions(CompletionOptions, total=False):
@@ -55,9 +53,12 @@ def compare(*subjects: Any, **options: Unpack[CompareOptions]) -> Comparison:
         made.append(await _prepare(subjects, options))
         await made[0].run()
 
+    job = Job(work, "promptwire-compare")
     try:
-        _in_a_loop(work)
+        job.result()
     except KeyboardInterrupt:
+        job.stop()
+        job.wait()
         if not made:
             raise
     return made[0].result()
@@ -74,35 +75,3 @@ async def _prepare(subjects: tuple[Any, ...], options: CompareOptions) -> Runner
     columns, rows = await acolumns(given, rest.pop("models", None), resolver), read_cases(cases)
     score, kept = find_scorer(rest.pop("scorer", None), rows), rest.pop("cache", None)
     return Runner(columns, rows, score, resolver.answers if kept is None else kept, rest)
-
-
-def _in_a_loop(work: Callable[[], Any]) -> None:
-    """Run on a thread and a loop of its own: the caller's thread may have a loop running, as in a notebook."""
-    failed: list[BaseException] = []
-    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
-
-    async def tracked() -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - asyncio.run made one
-        started.append((asyncio.get_running_loop(), task))
-        await work()
-
-    def run() -> None:
-        try:
-            asyncio.run(tracked())
-        except BaseException as error:  # noqa: BLE001 - raised below, on the caller's thread
-            failed.append(error)
-
-    thread = threading.Thread(
-        target=contextvars.copy_context().run, args=(run,), name="promptwire-compare", daemon=True
-    )
-    thread.start()
-    try:
-        thread.join()
-    except KeyboardInterrupt:
-        for loop, task in started:
-            loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        raise
-    if failed:
-        raise failed[0]

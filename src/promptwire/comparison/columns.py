@@ -21,8 +21,7 @@ class Column:
 
 async def acolumns(subjects: Sequence[Any], models: Sequence[str] | None, resolver: Resolver) -> list[Column]:
     """Every subject on every model, under names of their own. Raises the errors of ``get_prompt``."""
-    if isinstance(models, str) or not all(isinstance(model, str) for model in models or ()):
-        raise ConfigurationError("models is a list of model strings; one model is a list of one")
+    check_models(models)
     found = await asyncio.gather(*(_find(subject, resolver) for subject in subjects))
     columns = [
         Column(name if model is None else f"{name} on {model}", prompt, model)
@@ -32,6 +31,12 @@ async def acolumns(subjects: Sequence[Any], models: Sequence[str] | None, resolv
     if len({column.name for column in columns}) < len(columns):
         raise ConfigurationError("two of the things to compare are the same prompt on the same model")
     return columns
+
+
+def check_models(models: Sequence[str] | None) -> None:
+    """Raises ``ConfigurationError`` for what is no list of model strings."""
+    if isinstance(models, str) or not all(isinstance(model, str) for model in models or ()):
+        raise ConfigurationError("models is a list of model strings; one model is a list of one")
 
 
 async def _find(subject: Any, resolver: Resolver) -> tuple[str, Prompt]:

@@ -12,9 +12,8 @@ from promptwire.comparison.result import Cell, Comparison
 from promptwire.comparison.scorers import Score
 from promptwire.errors import ConfigurationError, PromptwireError
 from promptwire.gateway.answers import Answer, answer
-from promptwire.gateway.ask import Ask
+from promptwire.gateway.ask import plan_of
 from promptwire.gateway.driver import ModelCall, asend
-from promptwire.search import Found
 from promptwire.transport import warm
 
 MAX_KEPT = 10_000
@@ -67,7 +66,8 @@ class Runner:
 
     async def _cell(self, case: Mapping[str, Any], column: Column) -> Cell:
         try:
-            call, info = self._plan(case, column)
+            plan = plan_of((column.prompt, "fresh"), case, self._options, model=column.model)
+            call, info = plan.call, plan.info
             key = _key(call)
             cached = self._kept.get(key)
             if cached is None:
@@ -77,22 +77,6 @@ class Runner:
         except PromptwireError as error:
             return Cell(error=error)
         return self._judged(self._kept[key], case, column, cached=cached is not None)
-
-    def _plan(self, case: Mapping[str, Any], column: Column) -> tuple[ModelCall, Any]:
-        """The call that ``completion()`` would make of this version."""
-        given = {
-            "model": None, "messages": None, "prompt_id": column.prompt.id, "prompt_variables": dict(case),
-            "prompt_label": None, "prompt_version": None, "message_mode": "auto", "stream": False,
-        }  # fmt: skip
-        options = dict(self._options)
-        given |= {name: options.pop(name) for name in list(options) if name in given}
-        if column.model is not None:
-            given["model"] = column.model
-            options["ignore_prompt_model"] = True
-        ask = Ask.of({**given, "options": options})
-        found: Found = (column.prompt, "fresh")
-        plan = ask.plan(found, ask.target(found))
-        return plan.call, plan.info
 
     def _keep(self, key: bytes, known: Answer) -> None:
         while len(self._kept) >= MAX_KEPT:

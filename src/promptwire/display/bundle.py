@@ -1,16 +1,20 @@
 """A display's three forms."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from promptwire.display.html import html
 from promptwire.display.markdown import markdown
 from promptwire.display.plain import plain
-
-if TYPE_CHECKING:
-    from promptwire.display import Displayed
+from promptwire.display.view import View
 
 
-def bundle(shown: "Displayed") -> dict[str, str]:
+class Viewed(Protocol):
+    """What has a view of itself: whatever is ``Displayed``, and widgets."""
+
+    def _view(self) -> View: ...
+
+
+def bundle(shown: Viewed) -> dict[str, str]:
     """By MIME type; a display that fails is its object's ``repr``, since it must not hide what was computed."""
     try:
         view = shown._view()  # noqa: SLF001 - its own package

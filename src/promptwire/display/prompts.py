@@ -103,8 +103,8 @@ def _value(segment: Segment) -> Span:
     if segment.variable is None:
         return Span(segment.text)
     if not segment.filled:
-        return Span(segment.text, "missing", f"{segment.variable} was not given")
-    return Span(segment.text, "value", segment.variable)
+        return Span(segment.text, "missing", f"{segment.variable} was not given", segment.variable)
+    return Span(segment.text, "value", segment.variable, segment.variable)
 
 
 def _content(content: Any) -> list[Span]:

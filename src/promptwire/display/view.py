@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["text", "variable", "value", "missing", "added", "removed"]
@@ -19,11 +19,12 @@ UNSEEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece of a text; ``note`` explains it to whoever points at it."""
+    """A piece of a text; ``note`` explains it to whoever points at it, and ``variable`` is what it stands for."""
 
     text: str
     kind: Kind = "text"
     note: str = ""
+    variable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def bounded(spans: Iterable[Span]) -> list[Span]:
     for span in spans:
         shown = span.text[:room]
         if shown or not span.text:
-            kept.append(span if shown == span.text else Span(shown, span.kind, span.note))
+            kept.append(span if shown == span.text else replace(span, text=shown))
         room -= len(shown)
         left_out += len(span.text) - len(shown)
     if left_out:

@@ -129,6 +129,28 @@ class Ask:
         return given
 
 
+def plan_of(
+    found: Found,
+    variables: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    model: str | None = None,
+    stream: bool = False,
+) -> Plan:
+    """The call that ``completion()`` would make of this very version; ``model`` beats the prompt's own."""
+    rest = dict(options)
+    given: dict[str, Any] = {
+        "model": None, "messages": None, "prompt_id": found[0].id, "prompt_variables": dict(variables),
+        "prompt_label": None, "prompt_version": None, "message_mode": "auto", "stream": stream,
+    }  # fmt: skip
+    given |= {name: rest.pop(name) for name in options if name in given}
+    if model is not None:
+        given["model"] = model
+        rest["ignore_prompt_model"] = True
+    ask = Ask.of({**given, "options": rest})
+    return ask.plan(found, ask.target(found))
+
+
 def _prompt_call(
     given: Mapping[str, Any],
     resolver: Resolver,

@@ -1,0 +1,150 @@
+"""A model call of a playground: what it has said so far, told as often as an eye can follow."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Any, Literal
+
+from promptwire import log
+from promptwire.display.answers import answer_view
+from promptwire.display.errors import error_view
+from promptwire.display.view import View
+from promptwire.errors import PromptwireError
+from promptwire.gateway.answers import Answer, PromptInfo, answer
+from promptwire.gateway.ask import Plan
+from promptwire.gateway.driver import astream
+from promptwire.notebook.drawing import drawn
+
+State = Literal["waiting", "streaming", "done", "failed", "stopped"]
+
+PAUSE = 1 / 30
+"""Seconds between two tellings."""
+BYTES_A_SECOND = 1_000_000
+"""What a long answer, told anew each time, may take."""
+
+MAX_CALLS = 128
+"""OpenAI's own limit."""
+
+
+class Call:
+    """One call, and what is heard of it; ``tell`` is called on the loop that runs it."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+        self._due: asyncio.TimerHandle | None = None
+        self._choices: dict[int, _Choice] = {}
+        self._facts: dict[str, Any] = {}
+        self._info: PromptInfo | None = None
+        self._latency: float | None = None
+        self._phase: State = "waiting"
+        self._stopped = False
+        self.error: PromptwireError | None = None
+
+    @property
+    def state(self) -> State:
+        """How far it is."""
+        return "stopped" if self._stopped else self._phase
+
+    @property
+    def is_running(self) -> bool:
+        """Whether more is to come."""
+        return self.state in {"waiting", "streaming"}
+
+    def stop(self) -> None:
+        """Take it for over; whoever runs it is to cancel it."""
+        self._stopped = self.is_running
+
+    async def run(self, plan: Callable[[], Plan]) -> None:
+        """Make the call, and listen to its end. Raises nothing but a cancellation."""
+        try:
+            await self._listen(plan())
+            self._phase = "done"
+        except PromptwireError as error:
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, a playground must not go on waiting
+            log.logger.error("a playground's call failed", exc_info=error)
+            self._fail(PromptwireError(f"the call raised {type(error).__name__}; the kernel's log has its traceback"))
+        self._now()
+
+    def answer(self) -> Answer | None:
+        """What was said so far; ``None`` before the first word."""
+        if not self._choices:
+            return None
+        body = {**self._facts, "choices": [self._choices[index].told() for index in sorted(self._choices)]}
+        return answer(body, self._info, self._latency)
+
+    def view(self) -> View | None:
+        """The answer as a display; the error's, where there is one and nothing was said."""
+        said = self.answer()
+        if said is not None:
+            return answer_view(said)
+        return None if self.error is None else error_view(self.error)
+
+    def told(self) -> dict[str, Any]:
+        """For the browser."""
+        said = self.answer()
+        return {
+            "state": self.state,
+            "answer": None if said is None else drawn(answer_view(said)),
+            "error": None if self.error is None else drawn(error_view(self.error)),
+        }
+
+    async def _listen(self, plan: Plan) -> None:
+        self._info, started = plan.info, perf_counter()
+        async for chunk in astream(plan.call):
+            self._facts |= {name: chunk[name] for name in ("model", "usage") if chunk.get(name)}
+            for choice in chunk.get("choices") or ():
+                self._choices.setdefault(choice.get("index") or 0, _Choice()).hear(choice)
+            self._phase = "streaming"
+            self._soon()
+        self._latency = perf_counter() - started
+
+    def _fail(self, error: PromptwireError) -> None:
+        self._phase, self.error = "failed", error
+
+    def _soon(self) -> None:
+        """Tell within the pause; what is heard until then is told with it."""
+        if self._due is None:
+            size = sum(choice.size for choice in self._choices.values())
+            pause = max(PAUSE, size / BYTES_A_SECOND)
+            self._due = asyncio.get_running_loop().call_later(pause, self._now)
+
+    def _now(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        self._tell()
+
+
+class _Choice:
+    """One of the answers that a call may have, as its deltas come in."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[str, list[str]] = {"content": [], "refusal": []}
+        self._calls: list[dict[str, Any]] = []
+        self._reason: str | None = None
+        self.size = 0
+
+    def hear(self, choice: Mapping[str, Any]) -> None:
+        delta = choice.get("delta") or {}
+        for name, pieces in self._pieces.items():
+            if piece := delta.get(name):
+                pieces.append(str(piece))
+                self.size += len(piece)
+        for call in delta.get("tool_calls") or ():
+            self._add_call(call)
+        self._reason = choice.get("finish_reason") or self._reason
+
+    def told(self) -> dict[str, Any]:
+        texts = {name: "".join(pieces) or None for name, pieces in self._pieces.items()}
+        message = {"role": "assistant", **texts, "tool_calls": self._calls or None}
+        return {"message": message, "finish_reason": self._reason}
+
+    def _add_call(self, delta: Mapping[str, Any]) -> None:
+        """Its name and arguments come in pieces, under its index."""
+        index = delta.get("index") or 0
+        while len(self._calls) <= index < MAX_CALLS:
+            self._calls.append({"function": {"name": "", "arguments": ""}})
+        for name, piece in (delta.get("function") or {}).items():
+            if index < len(self._calls) and name in {"name", "arguments"}:
+                self._calls[index]["function"][name] += str(piece or "")

@@ -1,0 +1,415 @@
+"""The playground's kernel side: what the browser tells it, as messages, and what it tells the browser."""
+
+import json
+import sys
+import threading
+from typing import Any, cast
+
+import pytest
+
+import promptwire
+from promptwire import ConfigurationError, Prompt, PromptNotFoundError, PromptRef, Resolver
+from promptwire.default import fresh_resolver
+from promptwire.testing import FakeLangfuse, FakeOpenAI
+from tests.conftest import Stub, in_environment, wait_until
+from tests.doubles.kernel import Comm, send, tell
+
+KEY = "sk-canary-0123456789"
+
+
+def play(*subjects: Any, **options: Any) -> Any:
+    return promptwire.playground(*subjects, **options)
+
+
+def text(widget: Any, pane: int = 0) -> str:
+    """What a pane shows of its messages."""
+    blocks = widget.drawn["panes"][pane]["blocks"]
+    return "\n".join(f"{one['heading']}: {''.join(span[1] for span in one['spans'])}" for one in blocks)
+
+
+def said(widget: Any, pane: int = 0) -> str:
+    """What a pane shows of its answer, or of its error."""
+    told = widget.answers[pane]["answer"] or widget.answers[pane]["error"]
+    return "".join(span[1] for block in told["blocks"] for span in block["spans"])
+
+
+def ran(widget: Any) -> Any:
+    send(widget, {"type": "run"})
+    widget.wait(10)
+    return widget
+
+
+def typed(widget: Any, serial: int = 1, /, **values: str) -> Any:
+    tell(widget, typed={"serial": serial, "values": {**widget.typed["values"], **values}})
+    return widget
+
+
+def test_every_variable_has_a_field(prompts: Resolver) -> None:
+    widget = play("ask@1", "ask@2", resolver=prompts, variables={"question": "Why?"})
+    assert [(one["label"], one["kind"]) for one in widget.fields] == [("question", "text"), ("tone", "text")]
+    assert widget.typed["values"] == {"question": "Why?"}
+    assert text(widget) == "user: Briefly: Why?"
+    assert text(widget, 1) == "system: Be {{tone}}.\nuser: Why?"
+    assert [pane["missing"] for pane in widget.drawn["panes"]] == [[], ["tone"]]
+
+
+def test_what_is_typed_is_rendered_and_answered_with_its_number(prompts: Resolver) -> None:
+    widget = play("ask@1", resolver=prompts)
+    typed(widget, 7, question="How?")
+    assert text(widget) == "user: Briefly: How?"
+    assert widget.drawn["serial"] == 7
+    spans = widget.drawn["panes"][0]["blocks"][0]["spans"]
+    assert ["value", "How?", "question", "question"] in spans
+    assert typed(widget, 8, question="").drawn["panes"][0]["missing"] == ["question"]
+
+
+def test_very_many_tags_come_as_few_pieces(prompts: Resolver) -> None:
+    widget = play(Prompt("tags", text="{{a}}" * 30_000), resolver=prompts, variables={"a": "x"})
+    assert text(widget) == "user: " + "x" * 30_000
+    assert len(widget.drawn["panes"][0]["blocks"][0]["spans"]) == 2_000
+
+
+def test_values_are_never_templates(prompts: Resolver) -> None:
+    assert text(typed(play("ask@1", resolver=prompts), question="{{tone}} {{question}}")) == (
+        "user: Briefly: {{tone}} {{question}}"
+    )
+
+
+def test_a_value_that_is_no_text_is_json(prompts: Resolver) -> None:
+    widget = play("list", resolver=prompts, variables={"items": ["a", "b"]})
+    assert widget.fields[0]["kind"] == "json"
+    assert text(widget) == "user: - A\n- B\n"
+    assert text(typed(widget, items='["c"]')) == "user: - C\n"
+    pane = typed(widget, items='["c"').drawn["panes"][0]
+    assert pane["title"] == "ConfigurationError"
+    assert "field 'items' takes JSON" in text(widget)
+    assert "field 'items' takes JSON" in said(ran(widget))
+
+
+def test_a_given_object_reaches_the_template_as_it_is(prompts: Resolver) -> None:
+    class Item:
+        def __str__(self) -> str:
+            return "itself"
+
+    widget = play("ask@1", resolver=prompts, variables={"question": Item()})
+    assert widget.typed["values"] == {"question": '"itself"'}
+    assert text(widget) == "user: Briefly: itself"
+
+
+def test_what_no_field_can_show_is_refused(prompts: Resolver) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(ConfigurationError, match="variable 'question' can't be shown"):
+        play("ask@1", resolver=prompts, variables={"question": endless})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "field", "entered", "shown"),
+    [
+        ("persona", "", "Who?", "user: Who?"),
+        ("chat", "history", "Who?", "user: Who?"),
+        ("chat", "history", '[{"role": "assistant", "content": "Yes?"}]', "assistant: Yes?"),
+        ("chat", "history", "[1]", "user: [1]"),
+    ],
+)
+def test_a_prompt_that_does_not_ask_takes_a_message(
+    prompts: Resolver, openai: FakeOpenAI, *, prompt: str, field: str, entered: str, shown: str
+) -> None:
+    widget = typed(play(prompt, resolver=prompts, models=["gpt-4o"]), company="ACME", **{field: entered})
+    assert text(widget).endswith(f"\n{shown}")
+    ran(widget)
+    role, _, content = shown.partition(": ")
+    assert openai.requests[0].json["messages"][-1] == {"role": role, "content": content}
+
+
+def test_ambient_variables_are_what_the_fields_hold(prompts: Resolver) -> None:
+    with promptwire.variables(question="Ambient?"):
+        widget = play("ask@1", resolver=prompts)
+    assert text(widget) == "user: Briefly: Ambient?"
+
+
+def test_versions_and_labels_can_be_picked(prompts: Resolver) -> None:
+    widget = play("ask@1", resolver=prompts)
+    wait_until(lambda: len(widget.versions) == 3)
+    groups = {group["name"]: {one["text"]: one["key"] for one in group["choices"]} for group in widget.versions}
+    assert list(groups["given"]) == ["ask@1"]
+    assert list(groups["labels"]) == ["candidate → 2", "production → 1"]
+    assert list(groups["versions"]) == ["version 2 · warmer", "version 1"]
+    for key in (groups["labels"]["candidate → 2"], groups["versions"]["version 2 · warmer"]):
+        tell(widget, picked=[{"version": key, "model": ""}])
+        wait_until(lambda: text(widget) == "system: Be {{tone}}.\nuser: {{question}}")
+        assert [one["name"] for one in widget.fields] == ["tone", "question"]
+        tell(widget, picked=[{"version": "0", "model": ""}])
+        wait_until(lambda: text(widget) == "user: Briefly: {{question}}")
+
+
+def test_two_prompts_have_their_own_versions(prompts: Resolver) -> None:
+    widget = play("ask@1", "persona", resolver=prompts)
+    wait_until(lambda: len(widget.versions) == 3)
+    texts = [one["text"] for group in widget.versions for one in group["choices"]]
+    assert {"ask production → 1", "persona version 1"} <= set(texts)
+
+
+def test_a_second_pane_comes_and_goes(prompts: Resolver, openai: FakeOpenAI) -> None:
+    widget = play("ask@1", resolver=prompts, variables={"question": "Why?", "tone": "kind"}, models=["gpt-4o"])
+    tell(widget, picked=[widget.picked[0], {"version": "0", "model": "gpt-4o"}, {"version": "0", "model": ""}, 3])
+    assert len(widget.drawn["panes"]) == 2
+    wait_until(lambda: widget.drawn["panes"][1]["state"] == "ready")
+    ran(widget)
+    assert [said(widget, at) for at in (0, 1)] == ["[gpt-4o-mini] Briefly: Why?", "[gpt-4o] Briefly: Why?"]
+    tell(widget, picked=widget.picked[:1])
+    assert len(widget.drawn["panes"]) == 1
+    tell(widget, picked=[])
+    assert len(widget.drawn["panes"]) == 1
+
+
+def test_a_version_that_is_not_there_is_an_error_in_its_pane(prompts: Resolver) -> None:
+    widget = play("ask@1", resolver=prompts)
+    tell(widget, picked=[{"version": "nothing", "model": ""}])
+    wait_until(lambda: widget.drawn["panes"][0]["state"] == "failed")
+    assert "there is no version 'nothing'" in text(widget)
+    assert "there is no version 'nothing'" in said(ran(widget))
+
+
+def test_a_version_that_hangs_keeps_nobody_waiting(stub: type[Stub]) -> None:
+    gate = threading.Event()
+
+    def reply(ref: PromptRef, _: Any) -> Prompt:
+        if ref.version == 2:
+            gate.wait(10)
+        return Prompt(ref.id, text=f"Version {ref.version}", version=ref.version, backend="stub")
+
+    backend = stub(reply)
+    cast("Any", backend).history = lambda *_: [promptwire.PromptVersion(n) for n in (2, 1, None)]
+    widget = play("x@1", resolver=Resolver(cast("Any", backend)))
+    wait_until(lambda: len(widget.versions) == 2)
+    tell(widget, picked=[{"version": widget.versions[1]["choices"][0]["key"], "model": ""}])
+    assert widget.drawn["panes"][0]["state"] == "loading"
+    assert "still being fetched" in said(ran(widget))
+    tell(widget, picked=[{"version": "0", "model": ""}])
+    gate.set()
+    wait_until(lambda: all(thread.name != "promptwire-playground" for thread in threading.enumerate()))
+    assert text(widget) == "user: Version 1"
+    tell(widget, picked=[{"version": widget.versions[1]["choices"][0]["key"], "model": ""}])
+    wait_until(lambda: text(widget) == "user: Version 2")
+
+
+def test_a_backend_that_goes_down_says_so_where_versions_are_picked(langfuse: FakeLangfuse) -> None:
+    resolver = Resolver("langfuse", timeout=0.3)
+    resolver.get_prompt("greeting")
+    langfuse.fail(500)
+    widget = play("greeting", resolver=resolver, variables={"name": "Ann"})
+    wait_until(lambda: widget.note)
+    assert "no versions to choose from: langfuse" in widget.note
+    assert text(widget) == "user: Hello Ann"
+
+
+def test_a_draft_needs_no_backend(openai: FakeOpenAI) -> None:
+    with fresh_resolver():
+        widget = Prompt("draft", text="Say {{word}}").playground(models=["gpt-4o"], variables={"word": "yes"})
+        assert said(ran(widget)) == "[gpt-4o] Say yes"
+        assert widget.note == ""
+        assert [group["name"] for group in widget.versions] == ["given"]
+
+
+def test_the_model_that_is_picked_beats_the_prompts_own(prompts: Resolver, openai: FakeOpenAI) -> None:
+    widget = play("ask@1", resolver=prompts, models=["gpt-4o"], variables={"question": "Why?"}, temperature=0)
+    assert widget.drawn["panes"][0]["own"] == "gpt-4o-mini"
+    ran(widget)
+    tell(widget, picked=[{"version": "0", "model": "gpt-4o"}])
+    ran(widget)
+    assert [request.json["model"] for request in openai.requests] == ["gpt-4o-mini", "gpt-4o"]
+    assert {request.json["temperature"] for request in openai.requests} == {0}
+    assert widget.results[0].choices[0].message.content == "[gpt-4o] Briefly: Why?"
+    assert widget.results[0].prompt.prompt_version == 1
+
+
+def test_a_prompt_without_a_model_takes_the_calls_or_the_first(prompts: Resolver, openai: FakeOpenAI) -> None:
+    values = {"question": "Why?", "tone": "kind"}
+    assert play("ask@2", resolver=prompts, models=["gpt-4o"]).picked[0]["model"] == "gpt-4o"
+    widget = ran(play("ask@2", resolver=prompts, model="gpt-4o-mini", models=["gpt-4o"], variables=values))
+    assert widget.drawn["panes"][0]["own"] == "gpt-4o-mini"
+    assert said(widget) == "[gpt-4o-mini] Why?"
+    assert "names a model" in said(ran(play("ask@2", resolver=prompts, variables=values)))
+
+
+def test_a_missing_variable_is_told_as_everywhere(prompts: Resolver, openai: FakeOpenAI) -> None:
+    widget = ran(play("ask@1", resolver=prompts))
+    assert widget.answers[0]["error"]["title"] == "MissingVariablesError"
+    assert widget.answers[0]["error"]["facts"] == [["missing", "question"]]
+    assert openai.count == 0
+
+
+def test_an_answer_is_told_as_it_comes(prompts: Resolver, openai: FakeOpenAI) -> None:
+    gate = openai.gate(after=2)
+    widget = play("ask@1", resolver=prompts, variables={"question": "Why?"})
+    widget.run()
+    wait_until(lambda: widget.answers[0]["state"] == "streaming")
+    wait_until(lambda: widget.answers[0]["answer"] is not None)
+    assert said(widget) == "[gpt-4o-mini]"
+    gate.release()
+    widget.wait(10)
+    assert said(widget) == "[gpt-4o-mini] Briefly: Why?"
+    assert dict(widget.answers[0]["answer"]["facts"])["tokens"] == "3 in, 3 out"
+
+
+def test_a_long_answer_takes_few_messages(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    with in_environment(FakeOpenAI(reply="word " * 20_000), monkeypatch):
+        widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}))
+    told = [data for data in cast("Comm", widget.comm).log if "answers" in data.get("state", {})]
+    assert len(widget.results[0].choices[0].message.content) == 100_000
+    assert len(told) < 400
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_stop_ends_the_request(prompts: Resolver, openai: FakeOpenAI, after: int) -> None:
+    openai.hang(after=after)
+    widget = play("ask@1", resolver=prompts, variables={"question": "Why?"})
+    send(widget, {"type": "run"})
+    assert openai.wait_for(1)
+    if after:
+        wait_until(lambda: widget.answers[0]["answer"])
+    send(widget, {"type": "stop"})
+    assert widget.answers[0]["state"] == "stopped"
+    assert openai.wait_for_hang_ups(1)
+    widget.wait(10)
+    assert widget.answers[0]["state"] == "stopped"
+    openai.heal()
+    assert said(ran(widget)) == "[gpt-4o-mini] Briefly: Why?"
+
+
+def test_run_while_running_is_one_run(prompts: Resolver, openai: FakeOpenAI) -> None:
+    gate = openai.gate()
+    widget = play("ask@1", resolver=prompts, variables={"question": "Why?"})
+    for _ in range(3):
+        send(widget, {"type": "run"})
+    assert openai.wait_for(1)
+    gate.release()
+    widget.wait(10)
+    assert openai.count == 1
+    assert ran(widget).answers[0]["state"] == "done"
+    assert openai.count == 2
+
+
+def test_closing_ends_the_request_and_what_comes_later_does_nothing(prompts: Resolver, openai: FakeOpenAI) -> None:
+    openai.hang(after=1)
+    widget = play("ask@1", resolver=prompts, variables={"question": "Why?"})
+    widget.run()
+    assert openai.wait_for(1)
+    widget.close()
+    assert openai.wait_for_hang_ups(1)
+    widget.wait(10)
+    widget.run()
+    assert openai.count == 1
+
+
+def test_stop_and_wait_without_a_run_do_nothing(prompts: Resolver) -> None:
+    widget = play("ask@1", resolver=prompts)
+    widget.wait()
+    send(widget, {"type": "stop"})
+    assert widget.answers == []
+
+
+@pytest.mark.parametrize("content", [{"type": "quit"}, {"type": ["run"]}, "run", None])
+def test_other_messages_do_nothing(prompts: Resolver, content: Any) -> None:
+    widget = play("ask@1", resolver=prompts)
+    send(widget, content)
+    tell(widget, typed={"values": 3})
+    assert (widget.answers, text(widget)) == ([], "user: Briefly: {{question}}")
+
+
+@pytest.mark.parametrize(("fault", "title"), [("fail", "GatewayError"), ("fail_stream", "GatewayError")])
+def test_a_failing_model_is_an_error_in_its_pane(prompts: Resolver, openai: FakeOpenAI, fault: str, title: str) -> None:
+    openai.fail(400) if fault == "fail" else openai.fail_stream(after=2)
+    widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}))
+    told = widget.answers[0]
+    assert (told["state"], told["error"]["title"]) == ("failed", title)
+    assert (told["answer"] is None) == (fault == "fail")
+
+
+def test_whatever_a_call_raises_ends_it(prompts: Resolver, openai: FakeOpenAI) -> None:
+    class Vault:
+        def get_secret_value(self) -> str:
+            raise RuntimeError(f"sealed: {KEY}")
+
+    widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}, api_key=Vault()))
+    assert widget.answers[0]["state"] == "failed"
+    assert "RuntimeError" in said(widget)
+    assert KEY not in said(widget)
+
+
+def test_tools_that_a_model_asks_for_are_shown(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = [{"name": "look", "arguments": {"q": "parcel"}}, {"name": "wait", "arguments": {}}]
+    tools = [{"type": "function", "function": {"name": name}} for name in ("look", "wait")]
+    with in_environment(FakeOpenAI(reply=[calls]), monkeypatch):
+        widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}, tools=tools))
+    assert said(widget) == '\nlook({"q": "parcel"})\nwait({})'
+
+
+def test_a_model_that_asks_for_very_many_tools_is_cut(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = [{"type": "function", "function": {"name": "look"}}]
+    with in_environment(FakeOpenAI(reply=[[{"name": "look", "arguments": {}}] * 130]), monkeypatch):
+        widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}, tools=tools))
+    assert len(widget.results[0].choices[0].message.tool_calls) == 128
+
+
+def test_no_key_reaches_the_browser(prompts: Resolver, openai: FakeOpenAI) -> None:
+    openai.fail(401, body={"error": {"message": f"Incorrect API key: {KEY}"}})
+    widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}, api_key=KEY, api_base=openai.url))
+    assert openai.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    shown = json.dumps([cast("Comm", widget.comm).log, widget._repr_mimebundle_()[0], repr(widget)], default=str)
+    assert "gpt-4o-mini" in shown
+    assert KEY not in shown
+
+
+def test_without_widgets_it_is_a_display(prompts: Resolver, openai: FakeOpenAI) -> None:
+    values = {"question": "<b>Why?</b>"}
+    widget = ran(play("ask@1", "ask@2", resolver=prompts, variables=values, models=["gpt-4o"]))
+    bundle, _ = widget._repr_mimebundle_()
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.model_id
+    assert "&lt;b&gt;Why?&lt;/b&gt;" in bundle["text/html"]
+    assert "[gpt-4o-mini] Briefly" in bundle["text/markdown"].replace("\\", "")
+    assert "needs variables that were not given: tone" in bundle["text/plain"]
+
+
+def test_marimos_threads_are_used_where_it_is(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[threading.Thread] = []
+
+    class Thread(threading.Thread):
+        def start(self) -> None:
+            started.append(self)
+            super().start()
+
+    class Marimo:
+        pass
+
+    cast("Any", Marimo).Thread = Thread
+    monkeypatch.setitem(sys.modules, "marimo", cast("Any", Marimo))
+    play("ask@1", resolver=prompts)
+    assert started
+
+
+@pytest.mark.parametrize(
+    ("subjects", "options", "error", "match"),
+    [
+        ((), {}, ConfigurationError, "a prompt, or two"),
+        (("ask@1", "ask@2", "persona"), {}, ConfigurationError, "not 3"),
+        (("ask@1", "ask@1"), {}, ConfigurationError, "same prompt"),
+        ((3,), {}, ConfigurationError, "references"),
+        (("ask@1",), {"models": "gpt-4o"}, ConfigurationError, "a list of model strings"),
+        (("ask@1",), {"variables": ["a"]}, ConfigurationError, "variables is a mapping"),
+        (("ask@1",), {"prompt_variables": {}}, ConfigurationError, "use variables="),
+        (("nothing",), {}, PromptNotFoundError, "nothing"),
+    ],
+)
+def test_what_can_t_be_played_with_is_refused(
+    prompts: Resolver, subjects: Any, options: Any, error: type[Exception], match: str
+) -> None:
+    with pytest.raises(error, match=match):
+        play(*subjects, resolver=prompts, **options)
+
+
+def test_without_the_extra_the_error_says_what_to_install(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'promptwire\[notebook\]'"):
+        play("ask@1", resolver=prompts)
