@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.llms.promptwire.links import spread
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.dispatcher import active_instrument_tags, instrument_tags
 
 from promptwire.gateway.answers import PromptInfo
-from promptwire.tracing import linked
 
 T = TypeVar("T")
 
@@ -71,14 +71,14 @@ def reported(resolved: Resolved | None) -> Generator[None]:
 
 @contextmanager
 def around(resolved: Resolved | None) -> Generator[None]:
-    """Tags beside the caller's own, and the link to Langfuse's prompt, for the spans that start inside.
+    """Tags beside the caller's own for what starts inside, and the link to Langfuse's prompt where it isn't marked.
 
     Of a stream's events, only the first has the tags: the others are dispatched outside.
     """
     if resolved is None:
         yield
         return
-    with linked(resolved.info), instrument_tags({**provenance(resolved.info), **active_instrument_tags.get()}):
+    with spread(resolved.info), instrument_tags({**provenance(resolved.info), **active_instrument_tags.get()}):
         yield
 
 

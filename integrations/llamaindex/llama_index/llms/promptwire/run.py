@@ -14,11 +14,12 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.prompts import ChatPromptTemplate
 from llama_index.core.types import PydanticProgramMode
 from llama_index.llms.promptwire.ahead import Known, look_ahead
-from llama_index.llms.promptwire.convert import from_prompt, turn
+from llama_index.llms.promptwire.convert import from_prompt, plain, turn
 from llama_index.llms.promptwire.delegates import Delegates, Rules
 from llama_index.llms.promptwire.events import Resolved, asteps, provenance, reported, steps
-from llama_index.llms.promptwire.filling import ManagedMessages, plain
+from llama_index.llms.promptwire.filling import ManagedMessages
 from llama_index.llms.promptwire.gateway import PromptwireGateway
+from llama_index.llms.promptwire.links import followed
 from llama_index.llms.promptwire.peers import for_structure, known_metadata, spelled
 from pydantic import BaseModel
 
@@ -208,12 +209,13 @@ class Ask:
         advice = FILL_SLOT if isinstance(self.messages, TemplateMessages) else KEEP_TEXT
         call = self._with_engine(self.call, found)
         ready = make_ready(call, found, turns, self.resolver, level=logging.WARNING, advice=advice)
-        where = found[0].where
+        where, info = found[0].where, followed(describe(ready.rendered, call.label))
         messages = [
-            item if isinstance(item, ChatMessage) else from_prompt(item, where, whole=whole) for item in ready.messages
+            item if isinstance(item, ChatMessage) else from_prompt(item, where, whole=whole, origin=info)
+            for item in ready.messages
         ]
         variables = ready.rendered.values if self.report_variables else None
-        return messages, Resolved(describe(ready.rendered, call.label), found[0].model, variables)
+        return messages, Resolved(info, found[0].model, variables)
 
     def _with_engine(self, call: PromptCall, found: Found) -> PromptCall:
         """An engine's arguments are variables; not messages, whatever their name: it gives histories as texts."""

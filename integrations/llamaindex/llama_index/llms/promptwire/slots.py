@@ -6,8 +6,9 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.llm import LLM
 from llama_index.core.prompts import BasePromptTemplate, SelectorPromptTemplate
 from llama_index.core.types import TokenAsyncGen, TokenGen
+from llama_index.llms.promptwire.convert import plain
 from llama_index.llms.promptwire.endpoints import ChatOnlyLLM
-from llama_index.llms.promptwire.filling import KnowsPrompts, ManagedMessages, plain
+from llama_index.llms.promptwire.filling import KnowsPrompts, ManagedMessages
 from llama_index.llms.promptwire.template import ManagedPromptTemplate
 
 from promptwire import log

@@ -11,10 +11,10 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.callbacks.base import global_stack_trace
 from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate, PromptTemplate, PromptType
 from llama_index.core.types import BaseOutputParser
-from llama_index.llms.promptwire.convert import from_prompt
+from llama_index.llms.promptwire.convert import from_prompt, plain
 from llama_index.llms.promptwire.endpoints import unfit
 from llama_index.llms.promptwire.events import Resolved
-from llama_index.llms.promptwire.filling import KnowsPrompts, ManagedMessages, filled, plain
+from llama_index.llms.promptwire.filling import KnowsPrompts, ManagedMessages, filled
 from llama_index.llms.promptwire.gateway import PromptwireGateway
 from llama_index.llms.promptwire.native import SHIELD, Escape, as_it_is, doubled, native_messages, shielded, source_of
 from pydantic import Field, PlainSerializer, PrivateAttr, ValidationError
@@ -23,7 +23,6 @@ from promptwire.ambient import ambient_variables
 from promptwire.backends import Backend
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError, TemplateError
-from promptwire.gateway.answers import describe
 from promptwire.params import merge_variables
 from promptwire.prompts import Prompt, PromptRef, check_missing
 from promptwire.resolver import Resolver
@@ -248,10 +247,10 @@ class ManagedPromptTemplate(BasePromptTemplate):
         values = merge_variables(self._map_all_vars({**self.kwargs, **given}), ambient_variables())
         missing = self.missing or (self._resolver or default_resolver()).missing
         whole = not isinstance(llm, KnowsPrompts | PromptwireGateway)
-        rendered, messages = filled(found, values, missing, self.text_role, whole=whole)
+        info, messages = filled(found, values, missing, self.text_role, label=self.label, whole=whole)
         if self.output_parser is not None:
             messages = self.output_parser.format_messages([plain(message) for message in messages])
-        told = Resolved(describe(rendered, self.label), found[0].model, values if self.report_variables else None)
+        told = Resolved(info, found[0].model, values if self.report_variables else None)
         return ManagedMessages(messages, found, told)
 
     def _text(self, prompt: Prompt, escape: Escape) -> str:
