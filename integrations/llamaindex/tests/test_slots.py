@@ -25,7 +25,7 @@ from llama_index.core.selectors import LLMMultiSelector, LLMSingleSelector
 from llama_index.core.tools import FunctionTool, QueryEngineTool, ToolMetadata
 from llama_index.llms.openai import OpenAI
 from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire, PromptwireGateway
-from llama_index.llms.promptwire.template import MAX_QUERIES
+from llama_index.llms.promptwire.lookup import MAX_QUERIES
 from pydantic import BaseModel
 
 from promptwire import BackendUnavailableError, ConfigurationError, MissingVariablesError, Resolver, TemplateError
@@ -131,11 +131,11 @@ async def test_one_resolution_a_query_without_a_cache(mode: str, make: Any, libr
 def test_queries_of_passing_requests_are_let_go(make: Any, openai: FakeOpenAI) -> None:
     template = make("rag", template_var_mappings={"context_str": "context"})
     made = put(engine(MockLLM()), "compact", template)
-    held = template._in_queries  # noqa: SLF001 - what must stay small
+    held = template._seen  # noqa: SLF001 - what must stay small
     for _ in range(MAX_QUERIES + 1):
         made.query("Who?")
     assert len(held) == 1
-    assert pickle.loads(pickle.dumps(template))._in_queries == {}  # noqa: S301, SLF001 - our own
+    assert len(pickle.loads(pickle.dumps(template))._seen) == 0  # noqa: S301, SLF001 - our own
 
 
 @pytest.mark.parametrize("mode", SLOT)

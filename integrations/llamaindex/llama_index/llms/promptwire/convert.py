@@ -4,7 +4,7 @@ import json
 import mimetypes
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from llama_index.core.base.llms.types import (
     AudioBlock,
@@ -48,6 +48,13 @@ class PromptMessage(ChatMessage):
     def origin(self) -> PromptInfo | None:
         """The prompt."""
         return self._origin
+
+    def get_template_vars(self) -> list[str]:
+        """No brace in a filled prompt is a variable of LlamaIndex's."""
+        return []
+
+    def format_vars(self, **kwargs: Any) -> Self:
+        return self.model_copy()
 
 
 def from_prompt(item: object, where: str, *, whole: bool, origin: PromptInfo | None = None) -> PromptMessage:

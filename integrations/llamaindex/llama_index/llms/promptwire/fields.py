@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.prompts import BasePromptTemplate
 from llama_index.llms.promptwire.ahead import Known, Pin, selected
 from llama_index.llms.promptwire.delegates import Delegates, Rules
-from llama_index.llms.promptwire.filling import ManagedMessages
-from llama_index.llms.promptwire.run import Ask, TemplateMessages
-from llama_index.llms.promptwire.slots import SlotLLM, managed_in
+from llama_index.llms.promptwire.endpoints import ChatOnlyLLM
+from llama_index.llms.promptwire.filling import KnowsPrompts
+from llama_index.llms.promptwire.run import Ask
+from llama_index.llms.promptwire.slots import SlotLLM, TemplateMessages, managed_in
 from pydantic import Field, PlainSerializer, PrivateAttr
 
 from promptwire.calls import RENDERING, SELECTION, PromptCall, refuse_without_id, select
@@ -28,7 +28,7 @@ _KNOWN = OPENAI_PARAMS.union(PER_CALL, _PARAMS)
 TOOLS = "_tools_request"
 
 
-class PromptFields(SlotLLM):
+class PromptFields(KnowsPrompts, SlotLLM, ChatOnlyLLM):
     """The fields of ``Promptwire``, and how those of a call rank above them."""
 
     model: str | None = None
@@ -130,13 +130,6 @@ class PromptFields(SlotLLM):
     def _said(self, name: str, given: dict[str, Any]) -> Any:
         value = given.pop(name, None)
         return getattr(self, name) if value is None else value
-
-    def _get_messages(self, prompt: BasePromptTemplate, **prompt_args: Any) -> list[ChatMessage]:
-        """Used by ``predict`` and its kin, on the way to the chat endpoints."""
-        messages = super()._get_messages(prompt, **prompt_args)
-        if isinstance(messages, ManagedMessages):
-            return messages
-        return TemplateMessages(messages, {**prompt.kwargs, **prompt_args})
 
 
 def as_mapping(name: str, given: object) -> dict[str, Any]:

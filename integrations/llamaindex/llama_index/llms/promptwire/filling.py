@@ -13,8 +13,12 @@ from promptwire.messages import Placeholder, close_slots, fill_slot, slot_error
 from promptwire.search import Found
 
 
-class KnowsPrompts:
-    """An LLM that recognises ``ManagedMessages``, tells of their prompt itself, and can send any part of it."""
+class SendsPrompts:
+    """An LLM that can send any part of a prompt as it is stored."""
+
+
+class KnowsPrompts(SendsPrompts):
+    """One that recognises ``ManagedMessages`` too, and tells of their prompt itself."""
 
 
 class ManagedMessages(list[ChatMessage]):

@@ -21,6 +21,7 @@ from llama_index.llms.promptwire.filling import ManagedMessages
 from llama_index.llms.promptwire.gateway import PromptwireGateway
 from llama_index.llms.promptwire.links import followed
 from llama_index.llms.promptwire.peers import for_structure, known_metadata, spelled
+from llama_index.llms.promptwire.slots import TemplateMessages
 from pydantic import BaseModel
 
 from promptwire import log
@@ -38,14 +39,6 @@ FILL_SLOT = (
     "engine.update_prompts({'response_synthesizer:text_qa_template': ManagedPromptTemplate(...)}), and on the LLM one "
     "that says who speaks; message_mode='replace' says it is meant."
 )
-
-
-class TemplateMessages(list[ChatMessage]):
-    """The messages that an engine's template made, and the arguments that it made them from."""
-
-    def __init__(self, messages: Sequence[ChatMessage], args: Mapping[str, Any]) -> None:
-        super().__init__(messages)
-        self.args = args
 
 
 class Composed(ChatPromptTemplate):

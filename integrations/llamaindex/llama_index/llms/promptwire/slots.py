@@ -1,5 +1,6 @@
 """How ``Promptwire`` runs a ``ManagedPromptTemplate``: its messages and settings, and no other prompt on top."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from llama_index.core.base.llms.types import ChatMessage
@@ -7,8 +8,7 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.prompts import BasePromptTemplate, SelectorPromptTemplate
 from llama_index.core.types import TokenAsyncGen, TokenGen
 from llama_index.llms.promptwire.convert import plain
-from llama_index.llms.promptwire.endpoints import ChatOnlyLLM
-from llama_index.llms.promptwire.filling import KnowsPrompts, ManagedMessages
+from llama_index.llms.promptwire.filling import ManagedMessages, SendsPrompts
 from llama_index.llms.promptwire.template import ManagedPromptTemplate
 
 from promptwire import log
@@ -16,11 +16,20 @@ from promptwire.errors import ConfigurationError
 from promptwire.resolver import Resolver
 
 
-class SlotLLM(KnowsPrompts, ChatOnlyLLM):
-    """An LLM that finds the prompt of a managed template once a call, and waits for it off the loop."""
+class TemplateMessages(list[ChatMessage]):
+    """The messages that an engine's template made, and the arguments that it made them from."""
 
-    def __init__(self, **fields: Any) -> None:
-        super().__init__(**fields)
+    def __init__(self, messages: Iterable[ChatMessage], args: Mapping[str, Any]) -> None:
+        super().__init__(messages)
+        self.args = args
+
+    def of(self, messages: Iterable[ChatMessage]) -> "TemplateMessages":
+        """Other messages of the same arguments."""
+        return TemplateMessages(messages, self.args)
+
+
+class SlotLLM(SendsPrompts, LLM):
+    """An LLM that finds the prompt of a managed template once a call, and waits for it off the loop."""
 
     def predict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
         return cast("str", _original(LLM.predict)(self, pinned(prompt, self), **prompt_args))
@@ -35,12 +44,18 @@ class SlotLLM(KnowsPrompts, ChatOnlyLLM):
         return cast("TokenAsyncGen", await _original(LLM.astream)(self, await apinned(prompt, self), **prompt_args))
 
     def _get_messages(self, prompt: BasePromptTemplate, **prompt_args: Any) -> list[ChatMessage]:
-        messages = prompt.format_messages(llm=self, **prompt_args)
-        managed = messages if isinstance(messages, ManagedMessages) else None
+        """Used by ``predict`` and its kin, on the way to the chat endpoints."""
+        messages = self._worded(prompt.format_messages(llm=self, **prompt_args))
+        known = isinstance(messages, ManagedMessages)
+        return messages if known else TemplateMessages(messages, {**prompt.kwargs, **prompt_args})
+
+    def _worded(self, messages: list[ChatMessage]) -> list[ChatMessage]:
+        """With what the LLM's own output parser and system prompt add to a template's messages."""
+        made = messages
         if self.output_parser is not None:
-            messages = self.output_parser.format_messages([plain(message) for message in messages])
-        messages = self._extend_messages(messages)
-        return messages if managed is None else managed.of(messages)
+            made = self.output_parser.format_messages([plain(message) for message in messages])
+        made = self._extend_messages(made)
+        return messages.of(made) if isinstance(messages, ManagedMessages | TemplateMessages) else made
 
 
 def managed_in(
