@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from llama_index.core.instrumentation.events import BaseEvent
-from llama_index.llms.promptwire.links import spread
+from llama_index.llms.promptwire.links import expect_unused, spread
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.dispatcher import active_instrument_tags, instrument_tags
 
@@ -52,6 +52,7 @@ class Resolved:
         names = (*PROVENANCE, "content_hash")
         told = {name: getattr(self.info, name) for name in names}
         variables = None if self.variables is None else dict(self.variables)
+        expect_unused()
         dispatcher.event(PromptResolvedEvent(**told, requested_model=self.requested_model, variables=variables))
 
 

@@ -63,7 +63,6 @@ class KeptElsewhere(BasePromptTemplate):
     _resolver: Resolver | None = PrivateAttr()
     _found: Found | None = PrivateAttr(default=None)
     _until: float = PrivateAttr(default=0.0)
-    _is_open: bool = PrivateAttr(default=False)  # made on a loop, by partial_format, before the prompt was found
     _seen: Seen = PrivateAttr(default_factory=Seen)  # shared by copies
 
     def prefetch(self) -> None:
@@ -86,12 +85,10 @@ class KeptElsewhere(BasePromptTemplate):
     def partial_format(self, **kwargs: Any) -> Self:
         """A copy that knows more. For a minute it stays with the version current now: an engine's whole query.
 
-        On a running loop, where finding it might take long, that is the version that the query's first call finds.
+        In a query on a loop, which finding it would hold up, that is the version that the query's first call finds.
         """
-        waits = _on_a_loop() and not self._held()
-        found = self._seen.held() if waits else self._find_for_query()
+        found = (self._held() or self._seen.held()) if _must_not_wait() else self._find_for_query()
         twin = self._with(found, max(self._until, time.monotonic() + ONE_QUERY))
-        twin._is_open = found is None  # noqa: SLF001 - its own class
         twin.kwargs.update(kwargs)
         return twin
 
@@ -133,9 +130,9 @@ class KeptElsewhere(BasePromptTemplate):
         return self._held() or self._seen.held() or self._seen.keep(self._find())
 
     def _to_measure(self) -> Found | None:
-        """What an engine measures. On a loop that is what was found last, however old, or nothing."""
-        if self._is_open and _on_a_loop():
-            return self._seen.held() or self._seen.last
+        """What an engine measures. In a query on a loop that may be what was found last, however old, or nothing."""
+        if _must_not_wait():
+            return self._held() or self._seen.held() or self._seen.last
         return self._find_for_query()
 
     def _measures(self, given: Mapping[str, Any]) -> bool:
@@ -152,9 +149,10 @@ def _query() -> str:
     return under_way[0] if under_way else ""
 
 
-def _on_a_loop() -> bool:
+def _must_not_wait() -> bool:
+    """Whether this is an engine's query on a running loop; who asks elsewhere wants the prompt itself."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return False
-    return True
+    return bool(_query())

@@ -1,6 +1,6 @@
 """How ``Promptwire`` runs a ``ManagedPromptTemplate``: its messages and settings, and no other prompt on top."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from llama_index.core.base.llms.types import ChatMessage
@@ -31,6 +31,9 @@ class TemplateMessages(list[ChatMessage]):
 class SlotLLM(SendsPrompts, LLM):
     """An LLM that finds the prompt of a managed template once a call, and waits for it off the loop."""
 
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+
     def predict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
         return cast("str", _original(LLM.predict)(self, pinned(prompt, self), **prompt_args))
 
@@ -45,13 +48,13 @@ class SlotLLM(SendsPrompts, LLM):
 
     def _get_messages(self, prompt: BasePromptTemplate, **prompt_args: Any) -> list[ChatMessage]:
         """Used by ``predict`` and its kin, on the way to the chat endpoints."""
-        messages = self._worded(prompt.format_messages(llm=self, **prompt_args))
+        messages = self.worded(prompt.format_messages(llm=self, **prompt_args))
         known = isinstance(messages, ManagedMessages)
         return messages if known else TemplateMessages(messages, {**prompt.kwargs, **prompt_args})
 
-    def _worded(self, messages: list[ChatMessage]) -> list[ChatMessage]:
-        """With what the LLM's own output parser and system prompt add to a template's messages."""
-        made = messages
+    def worded(self, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+        """A template's messages with what the LLM's own output parser and system prompt add to them."""
+        made = list(messages)
         if self.output_parser is not None:
             made = self.output_parser.format_messages([plain(message) for message in messages])
         made = self._extend_messages(made)

@@ -37,7 +37,7 @@ class ManagedStructure(PromptFields):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> M:
-        run = self._structuring(self._get_messages(prompt, **prompt_args), llm_kwargs)
+        run = self.structured_run(self._get_messages(prompt, **prompt_args), llm_kwargs)
         return run.structured("structured_predict", output_cls, self.pydantic_program_mode)  # type: ignore[no-any-return]
 
     async def astructured_predict(
@@ -48,7 +48,7 @@ class ManagedStructure(PromptFields):
         **prompt_args: Any,
     ) -> M:
         messages = self._get_messages(await apinned(prompt, self), **prompt_args)
-        run = await self._astructuring(messages, llm_kwargs)
+        run = await self.astructured_run(messages, llm_kwargs)
         return await run.astructured("astructured_predict", output_cls, self.pydantic_program_mode)  # type: ignore[no-any-return]
 
     def stream_structured_predict(
@@ -58,7 +58,7 @@ class ManagedStructure(PromptFields):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Generator[M, None, None]:
-        run = self._structuring(self._get_messages(prompt, **prompt_args), llm_kwargs)
+        run = self.structured_run(self._get_messages(prompt, **prompt_args), llm_kwargs)
         return run.structured("stream_structured_predict", output_cls, self.pydantic_program_mode)  # type: ignore[no-any-return]
 
     async def astream_structured_predict(
@@ -69,35 +69,37 @@ class ManagedStructure(PromptFields):
         **prompt_args: Any,
     ) -> AsyncGenerator[M, None]:
         messages = self._get_messages(await apinned(prompt, self), **prompt_args)
-        run = await self._astructuring(messages, llm_kwargs)
+        run = await self.astructured_run(messages, llm_kwargs)
         return await run.astructured("astream_structured_predict", output_cls, self.pydantic_program_mode)  # type: ignore[no-any-return]
 
-    def _structuring(self, messages: Sequence[ChatMessage], given: Mapping[str, Any] | None) -> Run:
+    def structured_run(self, messages: Sequence[ChatMessage], given: Mapping[str, Any] | None) -> Run:
         ask = self._ask(messages, dict(given or {}), structured=True)
         return ask.run(ask.find())
 
-    async def _astructuring(self, messages: Sequence[ChatMessage], given: Mapping[str, Any] | None) -> Run:
+    async def astructured_run(self, messages: Sequence[ChatMessage], given: Mapping[str, Any] | None) -> Run:
         ask = self._ask(messages, dict(given or {}), structured=True)
         return ask.run(await ask.afind())
 
 
-class ManagedStructuredLLM(KnowsPrompts, SlotLLM, Completions, StructuredLLM):
+class ManagedStructuredLLM(  # pyright: ignore[reportIncompatibleMethodOverride] - LlamaIndex's own hint there is wrong
+    KnowsPrompts, SlotLLM, Completions, StructuredLLM
+):
     """What ``as_structured_llm`` answers: its calls are the prompt's own, not templates that are filled in again."""
 
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        run = self._managed._structuring(self._reworded(messages), kwargs)
+        run = self._managed.structured_run(self._managed.worded(messages), kwargs)
         return run.mark(_answer(run.structured("structured_predict", self.output_cls, self._mode)))
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        run = self._managed._structuring(self._reworded(messages), kwargs)
+        run = self._managed.structured_run(self._managed.worded(messages), kwargs)
         return run.mark_each(_answers(run.structured("stream_structured_predict", self.output_cls, self._mode)))
 
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        run = await self._managed._astructuring(self._reworded(messages), kwargs)
+        run = await self._managed.astructured_run(self._managed.worded(messages), kwargs)
         return run.mark(_answer(await run.astructured("astructured_predict", self.output_cls, self._mode)))
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        run = await self._managed._astructuring(self._reworded(messages), kwargs)
+        run = await self._managed.astructured_run(self._managed.worded(messages), kwargs)
         made = await run.astructured("astream_structured_predict", self.output_cls, self._mode)
         return run.amark_each(_aanswers(made))
 
@@ -108,10 +110,6 @@ class ManagedStructuredLLM(KnowsPrompts, SlotLLM, Completions, StructuredLLM):
     @property
     def _mode(self) -> Any:
         return self.llm.pydantic_program_mode
-
-    def _reworded(self, messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
-        """As LlamaIndex's own does: what the LLM inside adds to templates, it adds here."""
-        return self._managed._worded(messages)
 
 
 def _answer(made: object) -> ChatResponse:
