@@ -1,7 +1,6 @@
 """What both LLMs share: completions and tool calls read off chat, and a life as plain data."""
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
 
 from llama_index.core.base.llms.generic_utils import (
@@ -27,7 +26,6 @@ from promptwire.errors import ConfigurationError, GatewayError
 from promptwire.params import nearest
 
 L = TypeVar("L", bound=LLM)
-M = TypeVar("M", bound=Callable[..., Any])
 
 
 class Completions(LLM):
@@ -94,12 +92,6 @@ class ChatOnlyLLM(Completions, FunctionCallingLLM):
         super().__setstate__(state)  # __init__ with the fields, which leaves out what is private
         for name, value in (state["__pydantic_private__"] or {}).items():
             setattr(self, name, value)
-
-
-def signed(method: M) -> M:
-    """LlamaIndex's spans ask for a method's signature at every call; where it is told, a span costs half."""
-    method.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
-    return method
 
 
 def unfit(name: str, error: ValidationError) -> ConfigurationError:

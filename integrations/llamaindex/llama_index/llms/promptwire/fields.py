@@ -21,6 +21,7 @@ from promptwire.prompts import Prompt
 from promptwire.resolver import Resolver
 
 _RULES = ("ignore_prompt_model", "ignore_prompt_params", "allowed_models")
+_SAID = (*RENDERING, *_RULES)
 PER_CALL = ("model", "prompt_variables", *SELECTION, *RENDERING, *_RULES)
 _PARAMS = ("temperature", "max_tokens", "timeout", "max_retries")
 LAYERED = ("model", "prompt_variables", "bound", "additional_kwargs", *_PARAMS)
@@ -72,11 +73,14 @@ class PromptFields(KnowsPrompts, SlotLLM, ChatOnlyLLM):
         if not isinstance(messages, Iterable):
             raise ConfigurationError(f"messages is a list of ChatMessage, not {type(messages).__name__}")
         tools = given.pop(TOOLS, None)
-        resolver = self._resolver or default_resolver()
+        private: Any = self.__pydantic_private__  # each look at one attribute of it costs a microsecond
+        delegates, pin = private["_delegates"], private["_pin"]
+        resolver = private["_resolver"] or default_resolver()
         managed = managed_in(messages, given, self.prompt_id, resolver)
         model = given.pop("model", None) or self.bound.get("model")
-        say = {name: self._said(name, given) for name in (*RENDERING, *_RULES)}
-        caller = self._delegates.caller(model, self.model)
+        said = {name: given.pop(name, None) for name in _SAID}
+        say = {name: getattr(self, name) if value is None else value for name, value in said.items()}
+        caller = delegates.caller(model, self.model)
         rendering = {name: say[name] for name in RENDERING}
         call = None if managed else self._prompt_call(given, caller.backend, rendering)
         check_names(given)
@@ -94,11 +98,11 @@ class PromptFields(KnowsPrompts, SlotLLM, ChatOnlyLLM):
             ),
             ignore_prompt_params=bool(say["ignore_prompt_params"]),
             resolver=resolver,
-            delegates=self._delegates,
+            delegates=delegates,
             manager=self.callback_manager,
             report_variables=self.report_variables,
             structured=structured,
-            pinned=self._pin.found if self._pin and self._pin.call == selected(call) else None,
+            pinned=pin.found if pin and pin.call == selected(call) else None,
         )
 
     def _prompt_call(self, given: dict[str, Any], backend: str | None, rendering: dict[str, Any]) -> PromptCall | None:
@@ -126,10 +130,6 @@ class PromptFields(KnowsPrompts, SlotLLM, ChatOnlyLLM):
         """The variables bound, and above them those given."""
         variables = as_mapping("prompt_variables", given.pop("prompt_variables", None))
         return merge_variables(self.bound.get("prompt_variables"), variables)
-
-    def _said(self, name: str, given: dict[str, Any]) -> Any:
-        value = given.pop(name, None)
-        return getattr(self, name) if value is None else value
 
 
 def as_mapping(name: str, given: object) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from llama_index_instrumentation import get_dispatcher
 from promptwire.gateway.answers import PromptInfo
 from promptwire.tracing import is_linkable, link_span, linked
 
+_NOTHING = nullcontext()
 _ASKS_ANOTHER = StructuredLLM.class_name()
 _LOGGER = "openinference.instrumentation.llama_index._handler"
 
@@ -48,7 +49,7 @@ def followed(info: PromptInfo) -> PromptInfo:
 
 def spread(info: PromptInfo) -> AbstractContextManager[None]:
     """``linked``, for what traces a model's call below LlamaIndex, unless LlamaIndex is traced itself."""
-    return linked(info) if _tracer() is None else nullcontext()
+    return linked(info) if is_linkable(info) and _tracer() is None else _NOTHING
 
 
 class _Expected(logging.Filter):
