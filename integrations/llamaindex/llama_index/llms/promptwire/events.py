@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.llms.promptwire.links import expect_unused, spread
+from llama_index.llms.promptwire.spans import is_heard
 from llama_index_instrumentation import get_dispatcher
-from llama_index_instrumentation.dispatcher import active_instrument_tags, instrument_tags
+from llama_index_instrumentation.dispatcher import active_instrument_tags
 
 from promptwire.gateway.answers import PromptInfo
-from promptwire.tracing import linked, provenance
+from promptwire.tracing import provenance
 
 T = TypeVar("T")
 
@@ -47,34 +49,29 @@ class Resolved:
 
     def announce(self) -> None:
         """Dispatch the event, in the span around."""
-        told = provenance(self.info)
-        content = self.info.content_hash
+        if not is_heard(dispatcher):
+            return
+        told = {**provenance(self.info), "content_hash": self.info.content_hash}
         variables = None if self.variables is None else dict(self.variables)
-        dispatcher.event(
-            PromptResolvedEvent(**told, content_hash=content, requested_model=self.requested_model, variables=variables)
-        )
-
-
-@contextmanager
-def reported(resolved: Resolved | None) -> Generator[None]:
-    """Around the start of the delegate's call: the event, and what ``around`` sets."""
-    if resolved is not None:
-        resolved.announce()
-    with around(resolved):
-        yield
+        expect_unused()
+        dispatcher.event(PromptResolvedEvent(**told, requested_model=self.requested_model, variables=variables))
 
 
 @contextmanager
 def around(resolved: Resolved | None) -> Generator[None]:
-    """Tags beside the caller's own, and the link to Langfuse's prompt, for the spans that start inside.
+    """Tags beside the caller's own for what starts inside, and the link to Langfuse's prompt where it isn't marked.
 
     Of a stream's events, only the first has the tags: the others are dispatched outside.
     """
     if resolved is None:
         yield
         return
-    with linked(resolved.info), instrument_tags({**provenance(resolved.info), **active_instrument_tags.get()}):
-        yield
+    token = active_instrument_tags.set({**provenance(resolved.info), **active_instrument_tags.get()})
+    try:
+        with spread(resolved.info):
+            yield
+    finally:
+        active_instrument_tags.reset(token)
 
 
 def steps(made: Generator[T], resolved: Resolved | None) -> Generator[T]:

@@ -57,9 +57,9 @@ def address_of(llm: LLM) -> str | None:
 
 def model_name(llm: LLM) -> str | None:
     """The name of its model, where it has one."""
-    found = getattr(llm, "model", None) or getattr(llm, "model_name", None)
     if isinstance(llm, PromptwireGateway):
         return split_provider(llm.model)[1]
+    found = getattr(llm, "model", None) or getattr(llm, "model_name", None)
     return found if isinstance(found, str) else None
 
 
@@ -138,4 +138,4 @@ def for_structure(llm: LLM, params: Mapping[str, Any], mode: PydanticProgramMode
 
 
 def _is_anthropics(llm: LLM) -> bool:
-    return provider_of(llm) == "anthropic" and not isinstance(llm, PromptwireGateway)
+    return not isinstance(llm, PromptwireGateway) and provider_of(llm) == "anthropic"
