@@ -8,7 +8,7 @@ from promptwire.sandbox.environment import ENVIRONMENT
 from promptwire.sandbox.filters import FILTERS, TESTS
 
 MAX_TEXT = 1_000_000
-MAX_TOKENS = 50_000
+MAX_TOKENS = 20_000
 
 _NODES = words(
     "Template Output TemplateData For If Macro CallBlock FilterBlock Scope With Assign AssignBlock Name NSRef Const "
