@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from promptwire.compiled import asked_variables, compile_steps, digest
 from promptwire.display import Displayed
-from promptwire.errors import ConfigurationError, MissingVariablesError, PromptConfigError, PromptwireError, TemplateError
+from promptwire.errors import (
+    ConfigurationError,
+    MissingVariablesError,
+    PromptConfigError,
+    PromptwireError,
+    TemplateError,
+)
 from promptwire.frozen import FrozenDict, freeze, is_object, thaw
 from promptwire.log import logger
 from promptwire.messages import Placeholder, PlainStep, Step, fill_slot, slot_error
@@ -205,9 +211,7 @@ class Prompt(Displayed):
             items[0]["role"] = text_role  # type: ignore[index]
         return RenderedPrompt(self, items, source, missing, is_open=is_open, values=values)
 
-    def _fill(
-        self, values: Mapping[str, Any], gaps: list[str] | None
-    ) -> tuple[list[dict[str, Any] | Placeholder], bool]:
+    def _fill(self, values: Mapping[str, Any], gaps: list[str] | None) -> tuple[list[Any], bool]:
         """The messages, and whether a placeholder is still among them."""
         items: list[dict[str, Any] | Placeholder] = []
         is_open = False
