@@ -4,14 +4,18 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
+
+if TYPE_CHECKING:
+    from tests.doubles.canaries import Canaries
 
 _SETTINGS = ("PROMPTWIRE_", "LANGFUSE_", "HUMANLOOP_", "OPENAI_", "ANTHROPIC_", "AZURE_", "LANGSMITH_", "LANGCHAIN_")
 _LOOPBACK = (None, "", "127.0.0.1", "localhost", b"127.0.0.1", b"localhost")
@@ -25,11 +29,12 @@ def _loopback_lookup(host: bytes | str | None, *args: Any, **kwargs: Any) -> obj
     return _lookup(host, *args, **kwargs)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Runs before any test module is imported, so that none sees the developer's environment.
 
     But for tests against the providers themselves, which ``INTEGRATION_TESTS=1`` says are to run.
     """
+    config.addinivalue_line("markers", "shows_keys(why): what looks like a key may be shown here")
     settings.register_profile("promptwire", deadline=None)
     settings.load_profile("promptwire")
     if os.environ.get("INTEGRATION_TESTS") == "1":
@@ -39,6 +44,41 @@ def pytest_configure() -> None:
             del os.environ[name]
     asyncio.set_event_loop(None)  # else LlamaIndex's asyncio_run makes one, and leaves it open
     socket.getaddrinfo = _loopback_lookup  # type: ignore[assignment]
+
+
+@pytest.fixture(scope="session")
+def _watched() -> Iterator["Canaries"]:
+    from tests.doubles.canaries import watching
+
+    with watching() as canaries:
+        yield canaries
+
+
+@pytest.fixture(autouse=True)
+def _no_key_is_shown(request: pytest.FixtureRequest, _watched: "Canaries") -> Iterator[None]:
+    """Over the whole suite: a test that shows a key, wherever, fails, but one that says why it may."""
+    _watched.seen.clear()
+    yield
+    folder = request.node.funcargs.get("tmp_path") if hasattr(request.node, "funcargs") else None
+    if folder is not None:
+        _watched.look_through(folder)
+    if _watched.seen and request.node.get_closest_marker("shows_keys") is None:
+        pytest.fail("a key was shown: " + "; ".join(_watched.seen[:5]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test left on its output is looked at, too."""
+    report = yield
+    if item.get_closest_marker("shows_keys") is None and report.passed and "tests.doubles.canaries" in sys.modules:
+        from tests.doubles.canaries import Canaries
+
+        looked = Canaries()
+        looked.look("output", report.capstdout + report.capstderr)
+        if looked.seen:
+            report.outcome = "failed"
+            report.longrepr = "a key was shown: " + looked.seen[0]
+    return report
 
 
 @pytest.fixture(scope="module")

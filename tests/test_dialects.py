@@ -34,6 +34,7 @@ def test_plain_tags_are_the_same_in_all(one: str, other: str) -> None:
         ("{{ a.b }}", "mustache", "jinja"),
         ('{{"a": 1}}', "mustache", "humanloop"),
         ("{{  a  }}", "mustache", "humanloop"),
+        ("{{ a }} and {{  a  }}", "mustache", "humanloop"),
         ("{{ a }}\r\n", "mustache", "jinja"),
     ],
 )

@@ -367,7 +367,7 @@ def test_an_error_says_where_and_why_but_no_value() -> None:
         == "files prompt 'p', line 2: 'autoescape' is not available"
     )
     assert refusal("{{ x }}", x=10**5000).startswith("files prompt 'p': ")
-    assert refusal("{{ " + "not " * 20000 + "x }}") == "files prompt 'p': it is nested too deeply"
+    assert refusal("{{ " + "not " * 9000 + "x }}") == "files prompt 'p': it is nested too deeply"
 
 
 def test_depth_is_bounded_before_python_bounds_it() -> None:

@@ -51,5 +51,11 @@ def _means_the_same(text: str, one: str, other: str) -> bool:
     rest = _NAMED.sub("", text)
     if "{{" in rest or "{%" in rest or "{#" in rest or ("jinja" in {one, other} and "\r" in text):
         return False
-    names = tuple(dict.fromkeys(_NAMED.findall(text)))
-    return all(compile_template(text, dialect).variables == names for dialect in (one, other))
+    names = _NAMED.findall(text)
+    return all(_tags(text, dialect) == (names, tuple(dict.fromkeys(names))) for dialect in (one, other))
+
+
+def _tags(text: str, dialect: str) -> tuple[list[str], tuple[str, ...]]:
+    """What a dialect takes for tags, each time that one stands there, and for variables."""
+    template = compile_template(text, dialect)
+    return [tag.variable.strip() for tag in template.segments({}) if tag.variable is not None], template.variables

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from promptwire.compiled import asked_variables, compile_steps, digest
 from promptwire.display import Displayed
-from promptwire.errors import ConfigurationError, MissingVariablesError, PromptConfigError, TemplateError
+from promptwire.errors import (
+    ConfigurationError,
+    MissingVariablesError,
+    PromptConfigError,
+    PromptwireError,
+    TemplateError,
+)
 from promptwire.frozen import FrozenDict, freeze, is_object, thaw
 from promptwire.log import logger
 from promptwire.messages import Placeholder, PlainStep, Step, fill_slot, slot_error
@@ -193,6 +199,26 @@ class Prompt(Displayed):
         check_missing(missing)
         values = self._values(variables)
         gaps: list[str] | None = [] if missing == "error" else None
+        try:
+            items, is_open = self._fill(values, gaps)
+        except PromptwireError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a value's own methods may raise anything, and say what it is
+            raise ConfigurationError(
+                f"{self.where}: a variable can't be filled in: its value raised {type(error).__name__}"
+            ) from None
+        if gaps:
+            raise MissingVariablesError(
+                f"{self.where} needs variables that were not given: {', '.join(dict.fromkeys(gaps))}. "
+                "Pass them in prompt_variables, or missing='keep' to leave their tags in the text.",
+                tuple(dict.fromkeys(gaps)),
+            )
+        if text_role != "user" and self.text is not None:
+            items[0]["role"] = text_role  # type: ignore[index]
+        return RenderedPrompt(self, items, source, missing, is_open=is_open, values=values)
+
+    def _fill(self, values: Mapping[str, Any], gaps: list[str] | None) -> tuple[list[Any], bool]:
+        """The messages, and whether a placeholder is still among them."""
         items: list[dict[str, Any] | Placeholder] = []
         is_open = False
         for step in self._steps:
@@ -208,15 +234,7 @@ class Prompt(Displayed):
             else:
                 items.append(step)
                 is_open = True
-        if gaps:
-            raise MissingVariablesError(
-                f"{self.where} needs variables that were not given: {', '.join(dict.fromkeys(gaps))}. "
-                "Pass them in prompt_variables, or missing='keep' to leave their tags in the text.",
-                tuple(dict.fromkeys(gaps)),
-            )
-        if text_role != "user" and self.text is not None:
-            items[0]["role"] = text_role  # type: ignore[index]
-        return RenderedPrompt(self, items, source, missing, is_open=is_open, values=values)
+        return items, is_open
 
     def diff(self, other: "Prompt") -> "Differences":
         """What the other says instead, by message and by setting."""

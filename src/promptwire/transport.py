@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from promptwire.deadlines import ClampedBackend, until
 from promptwire.errors import ConfigurationError
 from promptwire.exchange import Request, Response, TooLargeError, TransportError, check_headers
+from promptwire.inflate import Inflater
 from promptwire.proxies import mounts
 from promptwire.workers import rebuild_after_fork
 
@@ -45,24 +46,29 @@ class Streaming:
 
     def chunks(self) -> Iterator[bytes]:
         """The body as it arrives."""
+        inflater = self._inflater()
         with _mapped():
-            yield from self._answer.iter_bytes()
+            for data in self._answer.iter_raw():
+                yield from inflater.feed(data)
 
     async def achunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives."""
+        inflater = self._inflater()
         with _mapped():
-            async for chunk in self._answer.aiter_bytes():
-                yield chunk
+            async for data in self._answer.aiter_raw():
+                for chunk in inflater.feed(data):
+                    yield chunk
 
     def read(self) -> Response:
         """The whole body."""
-        with _mapped():
-            return Response(self.status, self.headers, self._answer.read())
+        return Response(self.status, self.headers, b"".join(self.chunks()))
 
     async def aread(self) -> Response:
         """The whole body."""
-        with _mapped():
-            return Response(self.status, self.headers, await self._answer.aread())
+        return Response(self.status, self.headers, b"".join([chunk async for chunk in self.achunks()]))
+
+    def _inflater(self) -> Inflater:
+        return Inflater(self.headers.get("content-encoding", ""))
 
 
 def fetch(request: Request, deadline: Callable[[], float], limit: int) -> Response:

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.doubles.canaries import CANARIES, MAX_BYTES
+
 EXECUTABLE = shutil.which("redis-server") or shutil.which("valkey-server")
 
 
@@ -66,11 +68,22 @@ class RedisServer:
         self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """Killed; what it held is gone."""
+        """Killed; what it held is gone, and was no key."""
         if self._process:
+            self._look()
             self._process.kill()
             self._process.wait(20)
             self._process = None
+
+    def _look(self) -> None:
+        import redis
+
+        client = redis.Redis(**self._place, password=self.password, protocol=2, socket_timeout=0.5)
+        with contextlib.suppress(redis.RedisError):  # halted, or full
+            for name in client.keys():
+                CANARIES.look("Redis", name)
+                with contextlib.suppress(redis.ResponseError):  # not a text
+                    CANARIES.look(f"Redis' {name!r}", client.getrange(name, 0, MAX_BYTES))
 
     def clean(self) -> None:
         self.stop()

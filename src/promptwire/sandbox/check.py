@@ -1,5 +1,7 @@
 """What is refused before anything runs: all that isn't on the lists, and what is long or deep."""
 
+import re
+
 from jinja2 import nodes
 from jinja2.exceptions import TemplateSyntaxError
 
@@ -8,8 +10,9 @@ from promptwire.sandbox.environment import ENVIRONMENT
 from promptwire.sandbox.filters import FILTERS, TESTS
 
 MAX_TEXT = 1_000_000
-MAX_TOKENS = 50_000
+MAX_TOKENS = 20_000
 
+_DIGITS = re.compile(r"[0-9_]{10000}")
 _NODES = words(
     "Template Output TemplateData For If Macro CallBlock FilterBlock Scope With Assign AssignBlock Name NSRef Const "
     "Tuple List Dict Pair Keyword CondExpr Filter Test Call Getitem Getattr Slice Concat Compare Operand And Or Not "
@@ -21,6 +24,8 @@ def read_words(text: str) -> list[str]:
     """The words of a template in their order, read before anything is built from them."""
     if len(text) > MAX_TEXT:
         raise TemplateSyntaxError(f"it is longer than {MAX_TEXT:,} characters", 1)
+    if _DIGITS.search(text):  # jinja2's lexer takes 300 bytes for each
+        raise TemplateSyntaxError("a number is too large", 1)
     found: dict[str, None] = {}
     depth = 0
     for count, (line, kind, value) in enumerate(ENVIRONMENT.lex(text)):

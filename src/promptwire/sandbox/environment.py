@@ -43,12 +43,18 @@ def _key(run: Run, value: Data) -> Data:
     return value
 
 
+def _literal(run: Run, value: Data) -> Data:
+    run.hash(value if isinstance(value, dict) else ())
+    return value
+
+
 def _concat(run: Run, *values: Data) -> str:
     return "".join([run.text(value) for value in values])
 
 
 _HOOKS: dict[str, Function] = {
-    "$compare": compare, "$concat": _concat, "$enter": Run.charge, "$get": _get, "$key": _key, "$loop": iterable,
+    "$compare": compare, "$concat": _concat, "$enter": Run.charge, "$get": _get, "$key": _key,
+    "$literal": _literal, "$loop": iterable,
     "$method": Method, "$slice": _slice, "$used": _used,
 }  # fmt: skip
 
@@ -95,6 +101,8 @@ class _Environment(ImmutableSandboxedEnvironment):
             run.pay(numbers)
             return list(numbers)
         if obj is dict or obj is Namespace:
+            for table in args:
+                run.hash(iterable(run, table))
             return obj(*args, **kwargs)
         raise TemplateError("only macros, methods, loop, range, dict and namespace can be called")
 

@@ -81,6 +81,8 @@ def _filter(name: str, function: Function, run: Run, value: Data, /, *args: Data
         run.weigh(value)
     else:
         run.charge(len(value) >> 3)
+    if name == "unique":
+        run.hash(value)
     given = (*args, *kwargs.values())
     if run.arguments(value, given):
         return Undefined()

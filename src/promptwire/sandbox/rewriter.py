@@ -80,6 +80,10 @@ class Rewriter(NodeTransformer):
         self.generic_visit(node)
         return _hook("concat", *node.nodes)
 
+    def rewrite_list(self, node: nodes.List | nodes.Tuple | nodes.Dict) -> nodes.Node:
+        self.generic_visit(node)
+        return node if isinstance(node, nodes.Tuple) and node.ctx != "load" else _hook("literal", node)
+
     def rewrite_pair(self, node: nodes.Pair) -> nodes.Node:
         self.generic_visit(node)
         node.key = _hook("key", node.key)
@@ -105,5 +109,6 @@ class Rewriter(NodeTransformer):
         setattr(node, tested, _hook("used", getattr(node, tested)))
         return node
 
+    rewrite_dict = rewrite_tuple = rewrite_list
     rewrite_callblock = rewrite_macro
     rewrite_condexpr = rewrite_and = rewrite_or = rewrite_not = rewrite_if

@@ -50,6 +50,11 @@ class Run(Context):
             self.missing.append(path if path in self.known else "an item of a variable")
         return True
 
+    def hash(self, keys: Collection[Data]) -> None:
+        """Charge for a table of such keys: numbers, unlike texts, can be chosen so that each meets all the others."""
+        numbers = sum(type(key) is not str for key in keys)
+        self.charge(1 + (numbers * numbers >> 6))
+
     def weigh(self, *values: object) -> None:
         """Charge for all that the values hold, counting what is shared as often as it is reached."""
         level: Iterable[object] = values
@@ -82,10 +87,15 @@ class Run(Context):
         elif isinstance(value, int):
             check_bits(value.bit_length())
         elif isinstance(value, Iterator):
-            return list(self.each(value, lambda _: self.charge(1)))
+            return list(self.each(value, self._item))
         elif type(value) not in SCALARS and not isinstance(value, Undefined):
             raise TemplateError("an operation gives what is no text or data")
         return value
+
+    def _item(self, item: Data) -> None:
+        self.charge(1)
+        if isinstance(item, list | tuple):  # made for the purpose, as batch does
+            self.pay(item)
 
     def each(self, items: Iterable[Data], price: Callable[[Data], None]) -> Iterator[Data]:
         """What a builtin makes, paid for piece by piece."""

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from traceback import walk_tb
 from typing import NoReturn
 
+from jinja2 import nodes
 from jinja2.environment import Template as CompiledJinja
 from jinja2.exceptions import TemplateError as JinjaError
 from jinja2.exceptions import TemplateSyntaxError
-from jinja2.meta import find_undeclared_variables
+from jinja2.meta import TrackingCodeGenerator
 
 from promptwire.errors import TemplateError
 from promptwire.sandbox.check import check, read_words
@@ -51,6 +52,14 @@ def split_tags(text: str) -> Iterator[Segment]:
         yield Segment(text[end:])
 
 
+def _undeclared(tree: nodes.Template) -> set[str]:
+    """As ``jinja2.meta`` finds them, but its optimizer, which visits the whole of each expression at every depth."""
+    generator = TrackingCodeGenerator(ENVIRONMENT)
+    generator.optimizer = None
+    generator.visit(tree)
+    return generator.undeclared_identifiers
+
+
 class JinjaTemplate:
     """A compiled jinja template; rendering shares nothing between calls."""
 
@@ -70,7 +79,7 @@ class JinjaTemplate:
         check(tree)
         self._known, settled = spelled_names(tree), settled_names(tree)
         Rewriter().visit(tree)
-        asked = find_undeclared_variables(tree)
+        asked = _undeclared(tree)
         self.variables: tuple[str, ...] = tuple(word for word in words if word in asked)
         self._required = [name for name in self.variables if name not in settled]
         self._read = [word for word in words if word in asked or word in ENVIRONMENT.globals]
