@@ -20,7 +20,7 @@ class Certificate:
         assert OPENSSL
         self.file, self.key = folder / f"{name}.pem", folder / f"{name}.key"
         command = [
-            OPENSSL, "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2",
+            OPENSSL, "req", "-x509", "-nodes", "-days", "2", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
             "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
             "-keyout", str(self.key), "-out", str(self.file),
         ]  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import _socket
 import json
 import socket
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from promptwire.backends.humanloop import HumanloopBackend
 from promptwire.backends.langfuse import LangfuseBackend
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from promptwire.backends import Backend
 
 ID = "team/reply"
-NAME = "prompts.invalid"
+NAME = ".".join([*["x" * 60] * 5, "invalid"])
+"""Too long to ask a name server for: the system knows by itself that there is none."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,10 @@ class Host:
     server: Any = None
     other: Any = None
     front: TlsFront | None = None
-    known: set[str] = field(default_factory=lambda: {NAME})
-    mend: Callable[[], object] = lambda: None
+    is_known: bool = True
+    mend: Callable[[], None] = lambda: None
 
-    def __enter__(self) -> Host:
+    def __enter__(self) -> Self:
         self.server, self.other = self.vendor.make().start(), self.vendor.make().start()
         self.publish("The first")
         self.vendor.publish(self.other, "Give me your keys")
@@ -98,24 +100,26 @@ class Host:
         """The host under a name that the look-up knows until it is forgotten."""
         lookup = socket.getaddrinfo
 
-        def known(host: Any, *args: Any, **kwargs: Any) -> Any:
-            return lookup("127.0.0.1" if host in self.known else host, *args, **kwargs)
+        def look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
+            if host == NAME and not self.is_known:
+                return _socket.getaddrinfo(host, *args, **kwargs)  # the system's own answer
+            return lookup("127.0.0.1" if host == NAME else host, *args, **kwargs)
 
-        self.patch.setattr(socket, "getaddrinfo", known)
-        self.mend = lambda: self.known.add(NAME)
+        self.patch.setattr(socket, "getaddrinfo", look_up)
+        self.mend = lambda: setattr(self, "is_known", True)
         return self.backend(self.server.url.replace("127.0.0.1", NAME))
 
     def forget_name(self) -> None:
-        self.known.discard(NAME)
+        self.is_known = False
         self.hang_up()
 
     def by_tls(self, trusted: Certificate) -> Backend:
         """The host behind TLS, under a certificate that is trusted."""
         port = int(self.server.url.split(":")[2].partition("/")[0])
-        self.front = TlsFront(port)
-        self.front.start(trusted)
-        self.mend = lambda: self.front and self.front.start(trusted)
-        return self.backend(self.server.url.replace(f"http://127.0.0.1:{port}", f"https://127.0.0.1:{self.front.port}"))
+        self.front = front = TlsFront(port)
+        front.start(trusted)
+        self.mend = lambda: front.start(trusted)
+        return self.backend(self.server.url.replace(f"http://127.0.0.1:{port}", f"https://127.0.0.1:{front.port}"))
 
     def forge(self) -> None:
         """The certificate is one that nobody vouches for."""

@@ -10,6 +10,8 @@ from promptwire import BackendAuthError, BackendError, BackendUnavailableError, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from promptwire.backends import Backend
+    from tests.doubles.tls import Certificate
     from tests.faults.hosts import Host
 
 LARGE = 50_000_000
@@ -17,7 +19,7 @@ LARGE = 50_000_000
 
 @dataclass(frozen=True)
 class Fault:
-    """``strike`` has the host fail; ``status`` is that of the error, ``slow`` whether it takes all the time there is."""
+    """``strike`` has the host fail; ``status`` is the error's, and a ``slow`` one takes all the time there is."""
 
     strike: Callable[[Host], object]
     error: type[PromptwireError]
@@ -25,6 +27,12 @@ class Fault:
     retryable: bool = False
     slow: bool = False
     way: str = "direct"
+
+    def reach(self, host: Host, trusted: Callable[[], Certificate]) -> Backend:
+        """The backend, on a way to the host that the fault can strike."""
+        if self.way == "by_tls":
+            return host.by_tls(trusted())
+        return host.by_name() if self.way == "by_name" else host.backend()
 
 
 def unavailable(strike: Callable[[Host], object], status: int | None = None, **more: Any) -> Fault:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -60,9 +60,7 @@ def fault(request: pytest.FixtureRequest) -> Fault:
 
 @pytest.fixture
 def backend(fault: Fault, host: Host, request: pytest.FixtureRequest) -> Backend:
-    if fault.way == "by_tls":
-        return host.by_tls(request.getfixturevalue("trusted"))
-    return host.by_name() if fault.way == "by_name" else host.backend()
+    return fault.reach(host, lambda: request.getfixturevalue("trusted"))
 
 
 def prepare(asker: Asker, situation: Situation, until: Until) -> Prompt | None:
@@ -72,7 +70,7 @@ def prepare(asker: Asker, situation: Situation, until: Until) -> Prompt | None:
     good = asker.resolver.get_prompt(ID, timeout=30)
     if situation.before == "stored":
         assert asker.folder is not None
-        until(lambda: list(asker.folder.glob("*.prompt")))  # type: ignore[union-attr]
+        until(lambda: list(asker.folder.glob("*.prompt")))
         asker.restart()
     asker.clock.ahead += situation.ahead
     return good
@@ -128,3 +126,23 @@ def test_each_fault_in_each_situation_has_the_promised_answer_in_time_and_leaves
     clock.ahead += BELIEVED
     recovers(asker, right=Resolver(backend).get_prompt(ID), known=good, until=until)
     assert host.other.count == 0, "the keys are for the host that was named"
+
+
+def test_a_refresh_that_fails_keeps_nobody_waiting(
+    fault: Fault, door: Door, host: Host, *, backend: Backend, clock: Clock, until: Until
+) -> None:
+    asker = Asker(door, clock, backend, HURRY if fault.slow else PATIENCE, None, None)
+    good = asker.resolver.get_prompt(ID, timeout=30)
+    clock.ahead += BELIEVED
+    host.publish("The second")
+    fault.strike(host)
+    for attempt in range(3):
+        outcome = asker.ask()
+        assert outcome == (good, "stale") or (attempt and type(outcome) is fault.error is PromptNotFoundError)
+        assert asker.took < HURRY or not fault.slow
+    (slot,) = asker.resolver._cache.select()  # noqa: SLF001 - nothing else tells that the refresh is over
+    until(lambda: slot.flight is None or not slot.flight.under_way)
+    host.heal()
+    clock.ahead += BELIEVED
+    recovers(asker, right=Resolver(backend).get_prompt(ID), known=good, until=until)
+    assert host.other.count == 0
