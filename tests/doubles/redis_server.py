@@ -45,8 +45,11 @@ class RedisServer:
     def client(self) -> Any:
         """The real SDK's, to look and to tamper with."""
         import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
 
-        return redis.Redis(**self._place, password=self.password, protocol=2)
+        at_once = Retry(NoBackoff(), 0)  # the client's own way takes seconds to notice that a server has come up
+        return redis.Redis(**self._place, password=self.password, protocol=2, retry=at_once)
 
     def keys(self, kind: str) -> list[bytes]:
         """The keys of one kind: prompt, lock, epoch."""
