@@ -49,7 +49,9 @@ class Upstream(LoopbackServer):
     def _right(self, name: str, known: str | None) -> Answer:
         version = self._plan.version(int(name[1:]))
         etag = {"ETag": f'"{version}"'}
-        return Answer(304, b"", etag) if known == etag["ETag"] else Answer.of_json(200, prompt_row(name, version), **etag)
+        return (
+            Answer(304, b"", etag) if known == etag["ETag"] else Answer.of_json(200, prompt_row(name, version), **etag)
+        )
 
 
 def main() -> None:

@@ -169,7 +169,7 @@ def test_what_the_backend_says_is_gone_leaves_redis(
 def test_processes_that_ask_for_what_does_not_exist_do_not_queue_for_it(
     workers: Workers, redis: RedisServer, langfuse: FakeLangfuse
 ) -> None:
-    started = workers(6)
+    started = workers(4)
     gate = langfuse.hang(match="absent", times=1)
     for worker in started:
         worker.tell("find", "absent", {"fallback": "Hi"})
