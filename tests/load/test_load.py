@@ -95,7 +95,7 @@ class Run:
         return max(float(report["oldest"].get(source, 0)) for report in self.reports)
 
     def worst(self, key: str) -> list[float]:
-        """Milliseconds: as it was, without waiting for a CPU, on a CPU."""
+        """The longest span in all, without waiting for a CPU, and on one without the collector."""
         return [max(span[n] for span in self.of(key)) for n in range(3)]
 
     def growth(self) -> float:
@@ -129,7 +129,8 @@ class Run:
             f"failed; oldest cached {self.oldest('cached'):.2f} s, stale {self.oldest('stale'):.2f} s "
             f"({len(self.of('beyond'))} beyond max_stale, {len(self.unexplained())} unexplained); memory x "
             f"{self.growth():.3f}; longest step of a call {_ms(steps)}, the loop late by {_ms(ticks)} (in all, "
-            f"without waiting for a CPU, on it); load average {max(report['load'] for report in self.reports):.1f}"
+            "without waiting for a CPU, on it without the collector); load average "
+            f"{max(report['load'] for report in self.reports):.1f}"
         )
 
     def check(self) -> None:
