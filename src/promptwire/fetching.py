@@ -188,7 +188,7 @@ class Fetcher:
             stored = self._stored(slot, flight.soonest, fetching=instead is None)
             ttl = min(stored.fresh_for, self._ttl - stored.age) if stored else 0.0
             if stored is not None and ttl > 0:
-                self._keep(slot, flight, stored.prompt, {}, ttl=ttl, stored=True)
+                self._keep(slot, flight, stored.prompt, {}, ttl=ttl, age=stored.age, stored=True)
             elif instead is not None:
                 flight.settle(instead)
             else:
@@ -235,13 +235,14 @@ class Fetcher:
         etags: dict[str, str],
         *,
         ttl: float,
+        age: float = 0.0,
         stored: bool = False,
     ) -> None:
-        now = time.monotonic()
+        then = time.monotonic() - age
         with self._lock:
             before = slot.prompt
             if slot.flight is flight:  # else the slot was invalidated: this answer may be older than that
-                slot.keep(prompt, etags, now, ttl if slot.backend.stamp is None else 0)
+                slot.keep(prompt, etags, then, ttl + age if slot.backend.stamp is None else 0)
                 slot.stored = stored
                 slot.flight = None
         flight.settle(prompt)

@@ -6,6 +6,7 @@ The only module that imports httpx, at the first call: building a client costs s
 import asyncio
 import atexit
 import importlib
+import ssl
 import sys
 import threading
 import time
@@ -140,7 +141,7 @@ def _mapped() -> Generator[None]:
         yield
     except httpx.InvalidURL as error:
         raise ConfigurationError("the URL to call is not a valid one; check the host or base URL given") from error
-    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeEncodeError) as error:
+    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError) as error:
         raise ConfigurationError("the request can't be made; check the host (http:// or https://) and keys") from error
     except httpx.HTTPError as error:
         raise TransportError(_reason(error), sent=_was_sent(error)) from error
@@ -150,8 +151,15 @@ def _reason(error: "httpx.HTTPError") -> str:
     import httpx
 
     if not _was_sent(error):
-        return "could not connect"
+        untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+        return "could not connect, its certificate is not trusted" if untrusted else "could not connect"
     return "timed out" if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout) else "the connection broke off"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _was_sent(error: BaseException) -> bool:

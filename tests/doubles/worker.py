@@ -10,7 +10,7 @@ import asyncio, json, os, sys
 from promptwire import Resolver
 resolver = Resolver("langfuse", store=sys.argv[1], **json.loads(sys.argv[2]))
 resolver.open_backend()
-def find(prompt_id, **options):
+def find(prompt_id, options={}):
     prompt, source = resolver.find(prompt_id, **options)
     return [prompt.version, source]
 def afind(prompt_id):

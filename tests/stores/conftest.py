@@ -62,8 +62,8 @@ def start_redis() -> Iterator[Callable[..., RedisServer]]:
         pytest.skip("neither redis-server nor valkey-server is installed")
     servers: list[RedisServer] = []
 
-    def start(*options: str, unix: bool = False, password: str | None = None) -> RedisServer:
-        servers.append(RedisServer(*options, unix=unix, password=password))
+    def start(*options: str, **more: Any) -> RedisServer:
+        servers.append(RedisServer(*options, **more))
         servers[-1].start()
         return servers[-1]
 

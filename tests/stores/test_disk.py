@@ -24,6 +24,7 @@ from promptwire.stores.disk import DiskStore
 from promptwire.stores.records import RecordError, from_record, seal, to_record, unseal
 from promptwire.testing import FakeLangfuse
 from tests.doubles.stored import PROMPTS
+from tests.doubles.worker import Worker
 
 if TYPE_CHECKING:
     from tests.conftest import Door
@@ -347,3 +348,30 @@ while True:
             writer.communicate()
     assert seen == {"a", "b"}
     assert not store._reported  # noqa: SLF001 - none was torn
+
+
+def test_an_application_that_is_killed_amid_its_writes_leaves_the_next_one_what_it_last_had(
+    folder: Path, files: Callable[[], list[Path]], langfuse: FakeLangfuse, until: Until
+) -> None:
+    """Two of them with one folder; the backend is down when the next one starts."""
+    texts = {1: "Hello {{name}}"}
+    for _ in range(2):
+        workers = [Worker(str(folder), cache_ttl=0) for _ in range(2)]
+        for worker in workers:
+            worker.hear()
+            assert worker.do("find", "greeting")[1] == "fresh"
+        until(files)
+        for _ in range(5):
+            text = f"Version {len(texts) + 1}: " + "x" * 100_000
+            texts[langfuse.publish("greeting", text)] = text
+            for worker in workers:
+                worker.tell("find", "greeting")
+        for worker in workers:
+            worker.kill()
+            worker.process.communicate()
+        langfuse.stop()
+        found, source = Resolver("langfuse", store=folder, timeout=0.3).find("greeting")
+        assert (found.text, source) == (texts[int(found.version or 0)], "store")
+        assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+        assert len(files()) == 1
+        langfuse.start()

@@ -17,7 +17,7 @@ import pytest
 
 from promptwire import BackendError, ConfigurationError, Prompt, PromptNotFoundError, PromptRef, Resolver
 from promptwire.backends.langfuse import LangfuseBackend
-from promptwire.stores import Scope, StoreKey
+from promptwire.stores import Scope, StoreKey, open_store
 from promptwire.stores.redis import RedisStore
 from promptwire.testing import FakeLangfuse
 from tests.doubles.redis_server import RedisServer
@@ -61,6 +61,29 @@ def test_eight_processes_with_cold_caches_make_one_fetch(
         worker.tell(find, "greeting")
     assert sorted(worker.hear()[1] for worker in started) == ["fresh", *["store"] * 7]
     assert fetches(langfuse) == 1
+
+
+def test_many_threads_that_come_first_open_one_store(
+    redis: RedisServer, stub: type[Stub], until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one would keep the locks that the first took, and a connection."""
+    start = threading.Barrier(20)
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        opened = open_store(*args, **options)
+        time.sleep(0.01)  # long enough for another thread to come
+        return opened
+
+    def find(number: int) -> str:
+        start.wait(30)
+        return resolver.find(f"p{number}")[1]
+
+    monkeypatch.setattr("promptwire.stores.keeper.open_store", slowly)
+    resolver = Resolver(stub(), store=redis.url, timeout=30)
+    with ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(find, range(20))) == {"fresh"}
+    shared(redis, until, 20)
+    assert redis.listening() == 1
 
 
 def test_each_version_and_label_is_shared_for_itself(
@@ -132,7 +155,32 @@ def test_what_the_backend_says_is_gone_leaves_redis(
     langfuse.unpublish("greeting")
     with pytest.raises(PromptNotFoundError):
         door.find(resolver, "greeting")
-    shared(redis, until, 0)
+    until(lambda: [redis.client().get(name) for name in redis.keys("prompt")] == [b"-"] and not redis.keys("lock"))
+    langfuse.fail(503)
+    with pytest.raises(BackendError, match="503"):
+        door.find(Resolver("langfuse", store=redis.url), "greeting")
+    langfuse.heal()
+    langfuse.publish("greeting", "Back again")
+    assert door.source(Resolver("langfuse", store=redis.url), "greeting") == "fresh"
+    shared(redis, until)
+    assert door.source(Resolver("langfuse", store=redis.url), "greeting") == "store"
+
+
+def test_processes_that_ask_for_what_does_not_exist_do_not_queue_for_it(
+    workers: Workers, redis: RedisServer, langfuse: FakeLangfuse
+) -> None:
+    started = workers(4)
+    gate = langfuse.hang(match="absent", times=1)
+    for worker in started:
+        worker.tell("find", "absent", {"fallback": "Hi"})
+    assert gate.wait_for()
+    together = langfuse.hang(match="absent")
+    gate.release()
+    assert together.wait_for(len(started) - 1), "all others ask at once, when the first was told"
+    together.release()
+    assert [worker.hear()[1] for worker in started] == ["fallback"] * len(started)
+    assert fetches(langfuse, "absent") == len(started)
+    assert all(0 < redis.client().ttl(name) <= 5 for name in redis.keys("prompt"))
 
 
 def test_a_killed_holder_of_the_lock_costs_the_others_a_part_of_their_time(
@@ -148,6 +196,29 @@ def test_a_killed_holder_of_the_lock_costs_the_others_a_part_of_their_time(
     assert door.source(Resolver("langfuse", store=redis.url, timeout=2), "greeting") == "fresh"
     assert time.monotonic() - began < 2
     assert fetches(langfuse) == 2
+
+
+def test_when_a_killed_holders_lock_has_ended_one_of_the_others_takes_it(
+    workers: Workers, redis: RedisServer, langfuse: FakeLangfuse
+) -> None:
+    (holder,), others = workers(1, timeout=1), workers(3, timeout=20)
+    gate = langfuse.hang(times=1)
+    holder.tell("find", "greeting")
+    assert gate.wait_for()
+    (lock,) = redis.keys("lock")
+    holder.kill()
+    assert redis.client().pttl(lock) > 0
+    for worker in others:
+        worker.tell("find", "greeting")
+    assert sorted(worker.hear()[1] for worker in others) == ["fresh", "store", "store"]
+    assert fetches(langfuse) == 2
+
+
+def test_no_lock_lasts_for_as_long_as_its_holder_may(redis: RedisServer) -> None:
+    for seconds in (2, 3600):
+        key = StoreKey("langfuse", "x", PromptRef(f"p{seconds}"))
+        RedisStore(redis.url).claim(key, time.monotonic() + seconds)
+        assert 0 < redis.client().pttl(f"promptwire:lock:{key.name}") <= min(seconds, 5) * 1000
 
 
 def test_a_fetch_that_fails_lets_the_next_one_in(redis: RedisServer, stub: type[Stub], until: Until) -> None:

@@ -302,6 +302,20 @@ def test_what_a_shared_store_says_is_fresh_spares_the_backend(
     assert store.asked == ["a"] * 3
 
 
+def test_what_was_old_when_it_came_from_a_shared_store_is_too_old_for_stale_that_much_sooner(
+    door: Door, stub: type[Stub], clock: Clock
+) -> None:
+    store, backend = Shared(), stub()
+    store.get = lambda key, deadline: Stored(Prompt("a", text="Held"), fresh_for=5, age=20)  # type: ignore[method-assign]
+    resolver = Resolver(backend, store=store, max_stale=25)
+    assert door.source(resolver, "a") == "store"
+    clock.ahead += 4
+    assert door.source(resolver, "a") == "cached"
+    store.get = lambda key, deadline: None  # type: ignore[method-assign]
+    clock.ahead += 2
+    assert door.source(resolver, "a") == "fresh"
+
+
 def test_what_a_shared_store_no_longer_holds_for_fresh_is_there_for_an_outage(
     door: Door, stub: type[Stub], until: Until
 ) -> None:

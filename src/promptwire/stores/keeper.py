@@ -1,5 +1,6 @@
 """A resolver's store, kept from its callers: whatever fails in it costs one warning, and nobody's answer."""
 
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -8,6 +9,7 @@ from promptwire.backends import Backend
 from promptwire.cache import Slot
 from promptwire.prompts import Prompt
 from promptwire.stores import Hear, Scope, SharedStore, Store, Stored, StoreKey, open_store
+from promptwire.workers import rebuild_after_fork
 
 T = TypeVar("T")
 
@@ -19,13 +21,24 @@ class Keeper:
         self._given = given
         self.frozen = frozen
         self._store: Store | None = None
+        self._is_open = False
         self._failing: set[str] = set()
+        self.reset()
+        rebuild_after_fork(self)
+
+    def reset(self) -> None:
+        """A lock of our own, whatever state a forked parent's was in."""
+        self._lock = threading.Lock()
 
     def open(self, hear: Hear) -> None:
-        """Read the environment, at a resolver's first use. Raises ``ConfigurationError``."""
-        self._store = open_store(self._given, frozen=self.frozen)
-        if isinstance(self._store, SharedStore):
-            self._store.listen(hear)
+        """Read the environment, at a resolver's first use, once however many come. Raises ``ConfigurationError``."""
+        with self._lock:
+            if self._is_open:
+                return
+            self._store = open_store(self._given, frozen=self.frozen)
+            if isinstance(self._store, SharedStore):
+                self._store.listen(hear)
+            self._is_open = True
 
     def stand_in(self, name: str, default_label: str | None) -> Backend:
         """What a frozen lock says in place of a backend."""

@@ -26,7 +26,8 @@ from promptwire.workers import rebuild_after_fork
 
 MAX_VALUE = 2_000_000
 TIMEOUT = 0.3
-LOCK_SECONDS = 1.0
+SHORTEST_LOCK, LONGEST_LOCK = 1.0, 5.0
+ABSENT, ABSENT_SECONDS = b"-", 5
 FIRST_POLL, LONGEST_POLL = 0.005, 0.1
 MAX_REPORTED = 10_000
 
@@ -46,11 +47,12 @@ class _Claim:
 class _Seen:
     stored: Stored | None
     epochs: bytes
+    absent: bool  # the backend has just said so to another process, whose word is not taken for it
     locked: bool | None = None  # by us; None: Redis won't have a lock
 
     @property
-    def fresh(self) -> bool:
-        return self.stored is not None and self.stored.fresh_for > 0
+    def worth_waiting_for(self) -> bool:
+        return not self.absent and (self.stored is None or self.stored.fresh_for <= 0)
 
 
 class RedisStore:
@@ -109,12 +111,13 @@ class RedisStore:
     def claim(self, key: StoreKey, deadline: float) -> Stored | None:
         """``get``, where a fetch comes next: one process at a time; the others wait for it, for half their time.
 
-        If the one dies, its lock ends with its deadline; whoever can't wait for that fetches without.
+        If the one dies, its lock ends with its deadline, after five seconds at most; whoever can't wait for that
+        fetches without, and so does one more process every five seconds of a fetch that takes longer.
         """
         give_up = (time.monotonic() + deadline) / 2
         seen = self._look(key, deadline) if self._has_time(deadline) else None
         token, pause = secrets.token_hex(8), FIRST_POLL
-        while seen and not seen.fresh and time.monotonic() < give_up:
+        while seen and seen.worth_waiting_for and time.monotonic() < give_up:
             seen = self._look(key, deadline, token)
             if seen is None or seen.locked is not False:
                 break
@@ -138,9 +141,9 @@ class RedisStore:
             self.release(key)
 
     def drop(self, key: StoreKey, deadline: float) -> None:
-        """Remove, and let the next one in."""
+        """Remove, and for a moment let all in: each asks for itself, since whoever can write here could say so too."""
         if self._has_time(deadline):
-            _check(self._linked.ask(lambda pipe: pipe.delete(_value(key.name))))
+            _check(self._linked.ask(lambda pipe: pipe.set(_value(key.name), ABSENT, ex=ABSENT_SECONDS)))
             self.release(key)
 
     def release(self, key: StoreKey) -> None:
@@ -165,7 +168,7 @@ class RedisStore:
     def _look(self, key: StoreKey, deadline: float, token: str | None = None) -> _Seen | None:
         """The value, and with ``token`` the lock, which is taken first: nobody else can write in between."""
         scopes = key.scopes
-        lasts = int(1000 * max(deadline - time.monotonic(), LOCK_SECONDS))
+        lasts = int(1000 * min(max(deadline - time.monotonic(), SHORTEST_LOCK), LONGEST_LOCK))
 
         def fill(pipe: Any) -> None:
             if token is not None:
@@ -181,10 +184,10 @@ class RedisStore:
         epochs = b".".join(mark if isinstance(mark, bytes) else b"" for mark in marks)
         current = None if any(self._linked.pending(scope) for scope in scopes) else epochs
         locked = None if token is None or isinstance(answers[0], Exception) else bool(answers[0])
-        return _Seen(self._opened(key, value, left, current), epochs, locked)
+        return _Seen(self._opened(key, value, left, current), epochs, value == ABSENT, locked)
 
     def _opened(self, key: StoreKey, value: Any, left: Any, epochs: bytes | None) -> Stored | None:
-        if value == b"" or isinstance(value, Exception):  # which writing will tell of
+        if value in {b"", ABSENT} or isinstance(value, Exception):  # which writing will tell of
             return None
         try:
             return _read(key, value, left, epochs)

@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Self
 from promptwire.testing.wire import Answer, Received, chunk, head
 
 _LOOK_SECONDS = 0.1
+_AT_ONCE = struct.pack("ii", 1, 0)  # closing then resets the connection
 
 
 class Gate:
@@ -102,13 +104,15 @@ class Exchange:
 
         self.send(self.answer(), write)
 
-    def drop(self, after: int | None) -> None:
+    def drop(self, after: int | None, *, reset: bool) -> None:
         """Send half of the body, or ``after`` of its bytes or stream events, then break off."""
         answer = self.answer()
         if after != 0:
             self.connection.sendall(head(answer, method=self.received.method))
             for piece in _first(answer, after):
                 self.connection.sendall(piece)
+        if reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         raise ConnectionAbortedError
 
 

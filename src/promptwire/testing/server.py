@@ -122,9 +122,12 @@ class LoopbackServer:
         """Answer rightly, but a byte of the body at a time."""
         self._add(lambda exchange: exchange.drip(seconds_per_byte), times, match)
 
-    def drop(self, after: int | None = None, *, times: int | None = None, match: str = "") -> None:
-        """Close amid the body, after ``after`` of its bytes or of a stream's events (0: before the status line)."""
-        self._add(lambda exchange: exchange.drop(after), times, match)
+    def drop(self, after: int | None = None, *, reset: bool = False, times: int | None = None, match: str = "") -> None:
+        """Close amid the body, after ``after`` of its bytes or of a stream's events (0: before the status line).
+
+        With ``reset`` the connection isn't ended, but reset, as by a crash or a firewall.
+        """
+        self._add(lambda exchange: exchange.drop(after, reset=reset), times, match)
 
     def gate(self, after: int = 0, *, times: int | None = None, match: str = "") -> Gate:
         """Hold requests, or streams after ``after`` events, until it is released or the server healed."""
