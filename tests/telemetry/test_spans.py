@@ -1,5 +1,6 @@
 """The span of a model call: what it says, when it ends, and what it never says."""
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -305,7 +306,7 @@ async def test_langfuses_sdk_sends_it_linked_whatever_is_propagated_around(
     assert span.attributes["user.id"] == "u1"
 
 
-@pytest.mark.parametrize("why", ["off", "suppressed", "no provider"])
+@pytest.mark.parametrize("why", ["off", "suppressed", "no provider", "not imported"])
 async def test_nobody_is_told_who_does_not_want_to_know(
     why: str, *, ask: Ask, telemetry: Telemetry, langfuse: FakeLangfuse, openai: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
@@ -315,6 +316,9 @@ async def test_nobody_is_told_who_does_not_want_to_know(
         monkeypatch.setenv("PROMPTWIRE_OTEL", "OFF")
     elif why == "suppressed":
         token = context.attach(context.set_value("suppress_instrumentation", True))  # noqa: FBT003 - the API's signature
+    elif why == "not imported":
+        for name in ("trace", "metrics"):
+            monkeypatch.delitem(sys.modules, f"opentelemetry.{name}")
     else:
         telemetry.trace(None)
         telemetry.measure(None)
@@ -323,6 +327,15 @@ async def test_nobody_is_told_who_does_not_want_to_know(
     if token is not None:
         context.detach(token)
     assert telemetry.spans == []
+    assert telemetry.points("gen_ai.client.operation.duration") == []
+
+
+def test_traced_alone_nothing_is_measured(telemetry: Telemetry, openai: FakeOpenAI) -> None:
+    from promptwire import completion
+
+    telemetry.measure(None)
+    completion(model="gpt-4o", messages=[{"role": "user", "content": "Hi"}])
+    assert telemetry.told()["gen_ai.response.finish_reasons"] == ("stop",)
     assert telemetry.points("gen_ai.client.operation.duration") == []
 
 
