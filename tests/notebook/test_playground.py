@@ -3,6 +3,9 @@
 import json
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 import promptwire
 from promptwire import ConfigurationError, Prompt, PromptNotFoundError, PromptRef, Resolver
 from promptwire.default import fresh_resolver
-from promptwire.testing import FakeLangfuse, FakeOpenAI
+from promptwire.testing import Answer, FakeLangfuse, FakeOpenAI, Received
 from tests.conftest import Stub, in_environment, wait_until
 from tests.doubles.kernel import Comm, send, tell
 
@@ -86,14 +89,10 @@ def test_a_value_that_is_no_text_is_json(prompts: Resolver) -> None:
     assert "field 'items' takes JSON" in said(ran(widget))
 
 
-def test_a_given_object_reaches_the_template_as_it_is(prompts: Resolver) -> None:
-    class Item:
-        def __str__(self) -> str:
-            return "itself"
-
-    widget = play("ask@1", resolver=prompts, variables={"question": Item()})
-    assert widget.typed["values"] == {"question": '"itself"'}
-    assert text(widget) == "user: Briefly: itself"
+def test_what_was_given_is_used_as_it_is_until_it_is_changed(prompts: Resolver) -> None:
+    widget = play("ask@1", resolver=prompts, variables={"question": {1: "one"}})
+    assert widget.typed["values"] == {"question": '{"1": "one"}'}
+    assert text(widget) == "user: Briefly: {1: 'one'}"
 
 
 def test_what_no_field_can_show_is_refused(prompts: Resolver) -> None:
@@ -187,6 +186,7 @@ def test_a_version_that_hangs_keeps_nobody_waiting(stub: type[Stub]) -> None:
     assert widget.drawn["panes"][0]["state"] == "loading"
     assert "still being fetched" in said(ran(widget))
     tell(widget, picked=[{"version": "0", "model": ""}])
+    wait_until(lambda: text(widget) == "user: Version 1")
     gate.set()
     wait_until(lambda: all(thread.name != "promptwire-playground" for thread in threading.enumerate()))
     assert text(widget) == "user: Version 1"
@@ -253,12 +253,27 @@ def test_an_answer_is_told_as_it_comes(prompts: Resolver, openai: FakeOpenAI) ->
     assert dict(widget.answers[0]["answer"]["facts"])["tokens"] == "3 in, 3 out"
 
 
-def test_a_long_answer_takes_few_messages(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
-    with in_environment(FakeOpenAI(reply="word " * 20_000), monkeypatch):
+class Paced(FakeOpenAI):
+    """Speaks a word every two milliseconds."""
+
+    def answer(self, request: Received) -> Answer:
+        answer = super().answer(request)
+        return replace(answer, pieces=self.paced(answer.pieces or iter(())))
+
+    def paced(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            time.sleep(0.002)
+            yield piece
+
+
+def test_an_answer_is_told_no_faster_than_an_eye_follows(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    with in_environment(Paced(reply="word " * 200), monkeypatch):
+        started = time.monotonic()
         widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}))
+        seconds = time.monotonic() - started
     told = [data for data in cast("Comm", widget.comm).log if "answers" in data.get("state", {})]
-    assert len(widget.results[0].choices[0].message.content) == 100_000
-    assert len(told) < 400
+    assert widget.results[0].choices[0].message.content == "word " * 200
+    assert 4 < len(told) <= 4 + 30 * seconds
 
 
 @pytest.mark.parametrize("after", [0, 2])
