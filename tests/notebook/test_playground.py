@@ -3,14 +3,18 @@
 import json
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 import promptwire
-from promptwire import ConfigurationError, Prompt, PromptNotFoundError, PromptRef, Resolver
+from promptwire import ConfigurationError, Placeholder, Prompt, PromptNotFoundError, PromptRef, Resolver
 from promptwire.default import fresh_resolver
-from promptwire.testing import FakeLangfuse, FakeOpenAI
+from promptwire.testing import Answer, FakeLangfuse, FakeOpenAI, Received
+from promptwire.testing.openai_stream import event
 from tests.conftest import Stub, in_environment, wait_until
 from tests.doubles.kernel import Comm, send, tell
 
@@ -86,14 +90,10 @@ def test_a_value_that_is_no_text_is_json(prompts: Resolver) -> None:
     assert "field 'items' takes JSON" in said(ran(widget))
 
 
-def test_a_given_object_reaches_the_template_as_it_is(prompts: Resolver) -> None:
-    class Item:
-        def __str__(self) -> str:
-            return "itself"
-
-    widget = play("ask@1", resolver=prompts, variables={"question": Item()})
-    assert widget.typed["values"] == {"question": '"itself"'}
-    assert text(widget) == "user: Briefly: itself"
+def test_what_was_given_is_used_as_it_is_until_it_is_changed(prompts: Resolver) -> None:
+    widget = play("ask@1", resolver=prompts, variables={"question": {1: "one"}})
+    assert widget.typed["values"] == {"question": '{"1": "one"}'}
+    assert text(widget) == "user: Briefly: {1: 'one'}"
 
 
 def test_what_no_field_can_show_is_refused(prompts: Resolver) -> None:
@@ -187,6 +187,7 @@ def test_a_version_that_hangs_keeps_nobody_waiting(stub: type[Stub]) -> None:
     assert widget.drawn["panes"][0]["state"] == "loading"
     assert "still being fetched" in said(ran(widget))
     tell(widget, picked=[{"version": "0", "model": ""}])
+    wait_until(lambda: text(widget) == "user: Version 1")
     gate.set()
     wait_until(lambda: all(thread.name != "promptwire-playground" for thread in threading.enumerate()))
     assert text(widget) == "user: Version 1"
@@ -195,7 +196,7 @@ def test_a_version_that_hangs_keeps_nobody_waiting(stub: type[Stub]) -> None:
 
 
 def test_a_backend_that_goes_down_says_so_where_versions_are_picked(langfuse: FakeLangfuse) -> None:
-    resolver = Resolver("langfuse", timeout=0.3)
+    resolver = Resolver("langfuse", timeout=3)
     resolver.get_prompt("greeting")
     langfuse.fail(500)
     widget = play("greeting", resolver=resolver, variables={"name": "Ann"})
@@ -253,12 +254,27 @@ def test_an_answer_is_told_as_it_comes(prompts: Resolver, openai: FakeOpenAI) ->
     assert dict(widget.answers[0]["answer"]["facts"])["tokens"] == "3 in, 3 out"
 
 
-def test_a_long_answer_takes_few_messages(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
-    with in_environment(FakeOpenAI(reply="word " * 20_000), monkeypatch):
+class Paced(FakeOpenAI):
+    """Speaks a word every two milliseconds."""
+
+    def answer(self, request: Received) -> Answer:
+        answer = super().answer(request)
+        return replace(answer, pieces=self.paced(answer.pieces or iter(())))
+
+    def paced(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            time.sleep(0.002)
+            yield piece
+
+
+def test_an_answer_is_told_no_faster_than_an_eye_follows(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    with in_environment(Paced(reply="word " * 200), monkeypatch):
+        started = time.monotonic()
         widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}))
+        seconds = time.monotonic() - started
     told = [data for data in cast("Comm", widget.comm).log if "answers" in data.get("state", {})]
-    assert len(widget.results[0].choices[0].message.content) == 100_000
-    assert len(told) < 400
+    assert widget.results[0].choices[0].message.content == "word " * 200
+    assert 4 < len(told) <= 4 + 30 * seconds
 
 
 @pytest.mark.parametrize("after", [0, 2])
@@ -353,6 +369,63 @@ def test_a_model_that_asks_for_very_many_tools_is_cut(prompts: Resolver, monkeyp
     assert len(widget.results[0].choices[0].message.tool_calls) == 128
 
 
+class Odd(FakeOpenAI):
+    """Says what no provider should."""
+
+    def __init__(self, *chunks: Any) -> None:
+        super().__init__()
+        self._chunks = chunks
+
+    def answer(self, request: Received) -> Answer:
+        said = {"choices": [{"index": 0, "delta": {"content": "Yes"}}]}
+        return replace(
+            super().answer(request), pieces=iter([event(said), *map(event, self._chunks), b"data: [DONE]\n\n"])
+        )
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        {"choices": [3]},
+        {"choices": [{"index": "one", "delta": {"content": "x"}}]},
+        {"choices": [{"index": 1, "delta": "x"}]},
+        {"choices": [{"delta": {"tool_calls": [{"index": "x"}, 3]}}]},
+        {"choices": [{"delta": {"content": ["x"], "refusal": {}}, "finish_reason": {"why": 1}}]},
+        {"usage": "many", "model": 4, "choices": []},
+        {"usage": {"prompt_tokens": {}, "completion_tokens": []}, "choices": None},
+        {"model": "\ud800\u202e<b>", "choices": []},
+    ],
+)
+def test_an_odd_answer_ends_the_run_and_keeps_what_was_said(
+    prompts: Resolver, monkeypatch: pytest.MonkeyPatch, chunk: Any
+) -> None:
+    with in_environment(Odd(chunk), monkeypatch):
+        widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}))
+    assert widget.answers[0]["state"] in {"done", "failed"}
+    assert said(widget).startswith("Yes")
+    json.dumps(widget.answers, ensure_ascii=False).encode()
+
+
+def test_what_no_message_can_carry_is_shown_by_its_number(prompts: Resolver) -> None:
+    half = "\ud800\u202e"
+    messages: list[Any] = [{"role": "user", "content": "{{question}} " + half}, Placeholder(half)]
+    prompt = Prompt("half", messages=messages, config={"model": half})
+    widget = play(prompt, resolver=prompts, variables={"question": half, half: [{"role": "user", "content": half}]})
+    json.dumps(widget.get_state(), ensure_ascii=False, default=str).encode()
+    assert text(widget) == "user: [U+D800][U+202E] [U+D800][U+202E]\nuser: [U+D800][U+202E]"
+    assert [one["label"] for one in widget.fields] == ["question", "[U+D800][U+202E]"]
+    typed(widget, **{widget.fields[1]["name"]: "Yes?"})
+    assert text(widget).endswith("user: Yes?")
+
+
+def test_a_label_that_nobody_can_ask_for_is_no_choice(stub: type[Stub]) -> None:
+    backend = stub(lambda ref, _: Prompt(ref.id, text="Hello", backend="stub"))
+    cast("Any", backend).history = lambda *_: [promptwire.PromptVersion(2, ("\ud800", "good"))]
+    widget = play("x", resolver=Resolver(cast("Any", backend)))
+    wait_until(lambda: len(widget.versions) == 3)
+    assert [one["text"] for group in widget.versions[1:] for one in group["choices"]] == ["good → 2", "version 2"]
+
+
 def test_no_key_reaches_the_browser(prompts: Resolver, openai: FakeOpenAI) -> None:
     openai.fail(401, body={"error": {"message": f"Incorrect API key: {KEY}"}})
     widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}, api_key=KEY, api_base=openai.url))
@@ -398,6 +471,7 @@ def test_marimos_threads_are_used_where_it_is(prompts: Resolver, monkeypatch: py
         ((3,), {}, ConfigurationError, "references"),
         (("ask@1",), {"models": "gpt-4o"}, ConfigurationError, "a list of model strings"),
         (("ask@1",), {"variables": ["a"]}, ConfigurationError, "variables is a mapping"),
+        (("ask@1",), {"variables": {1: "a"}}, ConfigurationError, "variables is a mapping"),
         (("ask@1",), {"prompt_variables": {}}, ConfigurationError, "use variables="),
         (("nothing",), {}, PromptNotFoundError, "nothing"),
     ],

@@ -43,8 +43,8 @@ def playground(*prompts: Any, **options: Unpack[PlaygroundOptions]) -> "Playgrou
     if not 1 <= len(prompts) <= 2:
         raise ConfigurationError(f"playground() takes a prompt, or two to put side by side, not {len(prompts)}")
     variables, models = rest.pop("variables", None), rest.pop("models", None)
-    if variables is not None and not isinstance(variables, Mapping):
-        raise ConfigurationError(f"variables is a mapping, not {type(variables).__name__}")
+    if not isinstance(variables or {}, Mapping) or not all(isinstance(name, str) for name in variables or ()):
+        raise ConfigurationError("variables is a mapping of names to values")
     check_models(models)
     resolver = rest["resolver"] = rest.get("resolver") or default_resolver()
     columns: list[Column] = []

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from promptwire.display.view import readable
 from promptwire.errors import ConfigurationError
 from promptwire.messages import fill_slot
 from promptwire.prompts import Prompt
@@ -29,10 +30,15 @@ class Field:
     name: str
     kind: Kind
 
+    @property
+    def key(self) -> str:
+        """Its name in what the browser types: a placeholder's own may be any text."""
+        return sendable(self.name)
+
     def told(self) -> dict[str, str]:
         """For the browser."""
-        label = "message" if self.name == MESSAGE else self.name
-        return {"name": self.name, "kind": self.kind, "label": label, "hint": _HINTS[self.kind]}
+        label = "message" if self.name == MESSAGE else readable(self.name)
+        return {"name": self.key, "kind": self.kind, "label": label, "hint": _HINTS[self.kind]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +66,16 @@ def _asks_nothing(prompt: Prompt) -> bool:
 def shown(value: Any, name: str) -> str:
     """A given value as a field shows it. Raises ``ConfigurationError`` for what has no such form."""
     if isinstance(value, str):
-        return value
+        return sendable(value)
     try:
-        return json.dumps(value, ensure_ascii=False, default=str)
+        return sendable(json.dumps(value, ensure_ascii=False, default=str))
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"variable {name!r} can't be shown in a field: it is no JSON") from error
+
+
+def sendable(text: str) -> str:
+    """The text as a message can carry it: half a character becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def read(fields: Sequence[Field], texts: Mapping[str, Any], given: Mapping[str, Any]) -> Typed:
@@ -74,7 +85,7 @@ def read(fields: Sequence[Field], texts: Mapping[str, Any], given: Mapping[str, 
     """
     variables, message = dict(given), ""
     for one in fields:
-        text = str(texts.get(one.name, ""))
+        text = str(texts.get(one.key, ""))
         if one.name in given and text == shown(given[one.name], one.name):
             continue
         variables.pop(one.name, None)

@@ -5,7 +5,7 @@ from typing import Any
 
 from promptwire.display.errors import error_view
 from promptwire.display.prompts import rendered_view
-from promptwire.display.view import Block, Span, View
+from promptwire.display.view import Block, Span, View, readable
 from promptwire.errors import ConfigurationError, MissingVariablesError, PromptwireError
 from promptwire.gateway.ask import Plan, plan_of
 from promptwire.notebook.drawing import drawn
@@ -42,8 +42,8 @@ class Pane:
         return {
             **drawn(shown.view),
             "state": "loading" if self.prompt is None and self.error is None else "failed" if shown.failed else "ready",
-            "missing": list(shown.missing),
-            "own": own or called or "",
+            "missing": [readable(name) for name in shown.missing],
+            "own": readable(own or called or ""),
         }
 
     def plan(self, typed: Typed | PromptwireError, options: dict[str, Any]) -> Plan:

@@ -22,6 +22,8 @@ PAUSE = 1 / 30
 BYTES_A_SECOND = 1_000_000
 """What a long answer, told anew each time, may take."""
 
+_FACTS: dict[str, type] = {"model": str, "usage": Mapping}
+
 MAX_CALLS = 128
 """OpenAI's own limit."""
 
@@ -92,9 +94,9 @@ class Call:
     async def _listen(self, plan: Plan) -> None:
         self._info, started = plan.info, perf_counter()
         async for chunk in astream(plan.call):
-            self._facts |= {name: chunk[name] for name in ("model", "usage") if chunk.get(name)}
+            self._facts |= {name: chunk[name] for name, kind in _FACTS.items() if isinstance(chunk.get(name), kind)}
             for choice in chunk.get("choices") or ():
-                self._choices.setdefault(choice.get("index") or 0, _Choice()).hear(choice)
+                self._choices.setdefault(int(choice.get("index") or 0), _Choice()).hear(choice)
             self._phase = "streaming"
             self._soon()
         self._latency = perf_counter() - started
@@ -133,7 +135,8 @@ class _Choice:
                 self.size += len(piece)
         for call in delta.get("tool_calls") or ():
             self._add_call(call)
-        self._reason = choice.get("finish_reason") or self._reason
+        if choice.get("finish_reason"):
+            self._reason = str(choice["finish_reason"])
 
     def told(self) -> dict[str, Any]:
         texts = {name: "".join(pieces) or None for name, pieces in self._pieces.items()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 from promptwire.backends import Backend
 from promptwire.comparison.columns import Column
@@ -72,16 +73,18 @@ class Versions:
     def _add(self, place: Place, history: History) -> None:
         name = f"{place[0]} " if len(self._places) > 1 else ""
         for label, version in _labels(history):
-            self._put("labels", place, PromptRef(place[0], label=label), f"{name}{label} → {version}")
+            self._put("labels", place, f"{name}{label} → {version}", label=label)
         for one in history:
             if one.version is not None:
                 said = f" · {compact(one.message)[:40]}" if one.message else ""
-                self._put("versions", place, PromptRef(place[0], one.version), f"{name}version {one.version}{said}")
+                self._put("versions", place, f"{name}version {one.version}{said}", version=one.version)
 
-    def _put(self, group: str, place: Place, ref: PromptRef, text: str) -> None:
-        key = f"{place[1]}:{ref} {group}"
-        self._known[key] = place, ref
-        self._texts[group].append((key, text))
+    def _put(self, group: str, place: Place, text: str, **selector: Any) -> None:
+        with suppress(ConfigurationError):  # a name that nobody can ask for is no choice
+            ref = PromptRef(place[0], **selector)
+            key = f"{place[1]}:{ref} {group}"
+            self._known[key] = place, ref
+            self._texts[group].append((key, text))
 
 
 def _labels(history: History) -> Iterator[tuple[str, int | str | None]]:

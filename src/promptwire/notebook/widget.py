@@ -19,7 +19,7 @@ from promptwire.display.view import Block, View, readable
 from promptwire.errors import PromptwireError
 from promptwire.gateway.answers import Answer
 from promptwire.jobs import Job
-from promptwire.notebook.fields import Typed, fields_of, read, shown
+from promptwire.notebook.fields import Typed, fields_of, read, sendable, shown
 from promptwire.notebook.pane import Pane
 from promptwire.notebook.playing import Call
 from promptwire.notebook.versions import Versions
@@ -61,7 +61,7 @@ class Playground(anywidget.AnyWidget):
             for at, column in enumerate(columns)
         ]
         self._fields = fields_of([column.prompt for column in columns], given)
-        first = {"serial": 0, "values": {name: shown(value, name) for name, value in given.items()}}
+        first = {"serial": 0, "values": {sendable(name): shown(value, name) for name, value in given.items()}}
         super().__init__(
             title=readable(columns[0].prompt.id),
             fields=[one.told() for one in self._fields],
