@@ -25,9 +25,15 @@ _FOLDERS = {
 }  # fmt: skip
 # Else a news pop-up covers a corner.
 _QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+_SETTINGS = {
+    "@jupyterlab/apputils-extension:themes": {"adaptive-theme": True},
+    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},  # every cell is in the page
+}
 _BEGUN = r".jp-CodeCell .jp-InputPrompt:text-matches('[*\d]')"
-_DONE = """count => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
-    .filter(prompt => /\\[\\d+\\]/.test(prompt.textContent)).length >= count"""
+_DONE = """count => {
+  const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
+  return prompts.filter(prompt => /\\[\\d+\\]/.test(prompt.textContent)).length >= (count ?? prompts.length);
+}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +51,8 @@ class Jupyter:
         made = new.new_notebook(cells=list(map(new.new_code_cell, cells)), metadata={"kernelspec": kernel})
         (self.work / name).write_text(new.writes(made), "utf-8")
 
-    def open(self, page: Page, name: str, *, wait: int) -> None:
-        """Open a notebook in JupyterLab, run it all, and wait until so many cells are done."""
+    def open(self, page: Page, name: str, *, wait: int | None = None) -> None:
+        """Open a notebook in JupyterLab, run it all, and wait until so many cells are done, or all."""
         page.goto(f"{self.address}/lab/tree/{name}?token={self.token}&reset")
         page.get_by_text("| Idle").wait_for(timeout=60_000)
         while page.locator(_BEGUN).count() == 0:  # a kernel that has just come takes a first run for none
@@ -61,8 +67,10 @@ class Jupyter:
 @contextmanager
 def jupyter(root: Path, environment: Mapping[str, str], application: str = "jupyterlab") -> Iterator[Jupyter]:
     """Start it; its kernels have the environment given."""
-    (root / "config" / "labconfig").mkdir(parents=True)
-    (root / "config" / "labconfig" / "page_config.json").write_text(json.dumps(_QUIET))
+    config = root / "config" / "labconfig"
+    config.mkdir(parents=True)
+    (config / "page_config.json").write_text(json.dumps(_QUIET))
+    (config / "default_setting_overrides.json").write_text(json.dumps(_SETTINGS))
     work = root / "work"
     work.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:

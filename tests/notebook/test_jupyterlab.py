@@ -1,9 +1,7 @@
 """The playground in JupyterLab, as people use it: typed into, run, streamed and stopped in a real browser."""
 
-import os
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser
 
 from promptwire.testing import FakeOpenAI
@@ -25,7 +23,6 @@ resolver = promptwire.Resolver(backend)
 CELLS = (PUBLISH, "promptwire.playground('ask@1', 'ask@candidate', resolver=resolver, models=['gpt-4o'])")
 
 
-@pytest.mark.skipif(os.environ.get("JUPYTERLAB_TESTS") != "1", reason="takes 10 s; `make jupyterlab` runs it")
 def test_it_is_typed_into_run_and_stopped(browser: Browser, openai: FakeOpenAI, tmp_path: Path) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 1500})
     with jupyter(tmp_path, openai.env) as server, watched(page) as seen:
