@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format lint types bench lock floor anthropic docs wheels clean
+.PHONY: help setup demo test check format lint types bench lock floor anthropic docs notebooks screenshots wheels clean
 
 # uv brings its own list of authorities; behind a company's proxy only the system's knows the proxy.
 export UV_SYSTEM_CERTS ?= 1
@@ -26,7 +26,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	done)
 
 help:
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/.ready ## the three packages, editable, with all development tools, in .venv
 
@@ -69,18 +69,26 @@ floor: .venv-floor/.ready ## the tests on the lowest direct versions that the pa
 anthropic: .venv-anthropic/.ready ## LlamaIndex's tests with its Anthropic as one more delegate
 	@.venv-anthropic/bin/python -m pytest --quiet -n $(JOBS) integrations/llamaindex/tests $(ARGS)
 
-# The pages' Markdown is put beside them, for llms.txt.
-docs: .venv-docs/.ready ## the documentation's site, in site/; a broken link fails it
+# The notebooks run first, and are pages with what they displayed. The pages' Markdown is put beside them, for llms.txt.
+docs: .venv/.ready .venv-docs/.ready ## the documentation's site, in site/; a broken link fails it
+	@$(RUN) docs.notebook_pages
 	@.venv-docs/bin/zensical build --clean --strict $(ARGS)
 	@cp docs/*.md site/ && rm site/*.py site/requirements.txt
 	@.venv-docs/bin/python docs/built.py site
+
+# Its programs come first on the path: a cell may call promptwire.
+notebooks: .venv/.ready ## opens the notebooks in JupyterLab
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) jupyterlab notebooks $(ARGS)
+
+screenshots: .venv/.ready ## docs/screenshots anew: what notebooks show, light and dark
+	@$(RUN) docs.screenshots
 
 wheels: $(PRIVATE_UV) ## builds wheels and sdists into dist/, and tries them outside this folder
 	@rm -rf dist && "$(UV)" build --quiet --all-packages --build-constraint constraints.txt
 	@UV="$(UV)" PYTHON="$(PYTHON)" bash .ci/wheels
 
 clean: ## removes what the other commands made, but for .uv
-	@rm -rf .venv .venv-demo .venv-floor .venv-litellm .venv-anthropic .venv-docs site dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-demo .venv-floor .venv-litellm .venv-anthropic .venv-docs site docs/notebooks dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # The authorities are Python's, that is, the system's: an old pip brings its own list, too.
 .uv/bin/uv:
