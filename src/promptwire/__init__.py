@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from promptwire.messages import Placeholder as Placeholder
     from promptwire.notebook import playground as playground
     from promptwire.prompts import Prompt as Prompt
-    from promptwire.prompts import PromptRef as PromptRef
+    from promptwire.refs import PromptRef as PromptRef
     from promptwire.rendered import RenderedPrompt as RenderedPrompt
     from promptwire.resolver import Resolver as Resolver
 
@@ -59,7 +59,8 @@ _HOMES = {
     "log": ("set_verbose",),
     "messages": ("Placeholder",),
     "notebook": ("playground",),
-    "prompts": ("Prompt", "PromptRef"),
+    "prompts": ("Prompt",),
+    "refs": ("PromptRef",),
     "rendered": ("RenderedPrompt",),
     "resolver": ("Resolver",),
 }  # fmt: skip

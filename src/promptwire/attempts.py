@@ -8,7 +8,8 @@ from typing import TypeVar
 from promptwire.backends import Backend
 from promptwire.backends.http import Http, NotModifiedError
 from promptwire.errors import BackendError, PromptwireError
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 
 T = TypeVar("T")
 

@@ -5,7 +5,8 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
 from promptwire.errors import PromptwireError
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 from promptwire.workers import rebuild_after_fork
 
 if TYPE_CHECKING:

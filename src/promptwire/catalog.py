@@ -10,8 +10,9 @@ from promptwire.cache import where
 from promptwire.errors import BackendUnavailableError, ConfigurationError, PromptwireError
 from promptwire.fetching import Fetcher, Flight
 from promptwire.history import History
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
 from promptwire.publishing import Pushed, check_labels, push
+from promptwire.refs import PromptRef
 
 T = TypeVar("T")
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from promptwire.backends import Backend
 from promptwire.errors import BackendUnavailableError, ConfigurationError
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 from promptwire.stores.records import RecordError, from_record, to_record
 
 if TYPE_CHECKING:

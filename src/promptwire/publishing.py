@@ -10,7 +10,8 @@ from promptwire.backends.http import Http
 from promptwire.differences import compare
 from promptwire.display import Displayed
 from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError, TemplateError
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 
 if TYPE_CHECKING:
     from promptwire.display.view import View

@@ -20,7 +20,8 @@ from promptwire.fetching import Fetcher
 from promptwire.invalidation import announce, hear
 from promptwire.messages import close_slots
 from promptwire.params import merge_variables
-from promptwire.prompts import Prompt, PromptRef, check_missing
+from promptwire.prompts import Prompt, check_missing
+from promptwire.refs import PromptRef
 from promptwire.rendered import RenderedPrompt
 from promptwire.rollout import Label, choose_label
 from promptwire.search import MAX_TIMEOUT, Fallback, FindOptions, Found, Search, as_seconds

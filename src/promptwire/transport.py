@@ -6,7 +6,6 @@ The only module that imports httpx, at the first call: building a client costs s
 import asyncio
 import atexit
 import importlib
-import ssl
 import sys
 import threading
 import time
@@ -38,26 +37,25 @@ KEEPALIVE = 4.0
 class Streaming:
     """An answer whose body is still to be read."""
 
-    __slots__ = ("_answer", "headers", "status")
+    __slots__ = ("_answer", "_inflater", "headers", "status")
 
     def __init__(self, answer: "httpx.Response") -> None:
         self._answer = answer
         self.status = answer.status_code
         self.headers: Mapping[str, str] = answer.headers
+        self._inflater = Inflater(self.headers.get("content-encoding", ""))
 
     def chunks(self) -> Iterator[bytes]:
         """The body as it arrives."""
-        inflater = self._inflater()
         with _mapped():
             for data in self._answer.iter_raw():
-                yield from inflater.feed(data)
+                yield from self._inflater.feed(data)
 
     async def achunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives."""
-        inflater = self._inflater()
         with _mapped():
             async for data in self._answer.aiter_raw():
-                for chunk in inflater.feed(data):
+                for chunk in self._inflater.feed(data):
                     yield chunk
 
     def read(self) -> Response:
@@ -67,9 +65,6 @@ class Streaming:
     async def aread(self) -> Response:
         """The whole body."""
         return Response(self.status, self.headers, b"".join([chunk async for chunk in self.achunks()]))
-
-    def _inflater(self) -> Inflater:
-        return Inflater(self.headers.get("content-encoding", ""))
 
 
 def fetch(request: Request, deadline: Callable[[], float], limit: int) -> Response:
@@ -151,15 +146,9 @@ def _reason(error: "httpx.HTTPError") -> str:
     import httpx
 
     if not _was_sent(error):
-        untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+        untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)  # as OpenSSL has it, by either client
         return "could not connect, its certificate is not trusted" if untrusted else "could not connect"
     return "timed out" if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout) else "the connection broke off"
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _was_sent(error: BaseException) -> bool:
@@ -217,9 +206,6 @@ def _new_sync_client() -> "httpx.Client":
     return _dressed(httpx.Client(transport=transport(), mounts=mounts(transport), trust_env=False))
 
 
-_HEADERS = {"user-agent": "promptwire", "accept": "application/json", "accept-encoding": "identity"}
-
-
 def _dressed(client: C) -> C:
     """A client that keeps no cookies: it serves callers who must not share a session. httpx reads them on each call."""
     import httpx
@@ -229,7 +215,7 @@ def _dressed(client: C) -> C:
             pass
 
     client._cookies = NoCookies()  # noqa: SLF001 - the public door makes a jar that keeps them
-    client.headers.update(_HEADERS)
+    client.headers.update({"user-agent": "promptwire", "accept": "application/json", "accept-encoding": "identity"})
     return client
 
 

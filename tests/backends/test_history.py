@@ -232,7 +232,7 @@ def test_a_write_that_was_not_let_in_is_repeated(monkeypatch: pytest.MonkeyPatch
 def test_a_folder_that_lacks_the_version_to_label(tmp_path: Path) -> None:
     backend = FilesBackend(tmp_path)
     from promptwire.backends.http import Http
-    from promptwire.prompts import PromptRef
+    from promptwire.refs import PromptRef
 
     with pytest.raises(PromptNotFoundError):
         backend.move_labels(PromptRef("a", version=1), ["x"], Http("files prompt 'a'", lambda: 0))

@@ -23,7 +23,7 @@ from promptwire.dialects import in_dialect
 from promptwire.errors import GatewayError
 from promptwire.gateway.wires import find_wire
 from promptwire.params import PROMPT_PARAMS
-from promptwire.prompts import MAX_VERSION
+from promptwire.refs import MAX_VERSION
 from promptwire.stores import StoreKey
 from promptwire.stores.records import RecordError, from_record, seal, to_record, unseal
 from promptwire.templates import compile_template

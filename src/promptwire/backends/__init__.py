@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Protocol
 from promptwire.backends.http import Http
 from promptwire.errors import ConfigurationError, PromptwireError
 from promptwire.params import nearest
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 
 LATEST = "latest"
 """The label of a prompt's newest version, wherever prompts can be put in."""

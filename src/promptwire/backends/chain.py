@@ -20,7 +20,8 @@ from promptwire.errors import (
     PromptwireError,
 )
 from promptwire.fetching import OPEN_SECONDS
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 
 T = TypeVar("T")
 

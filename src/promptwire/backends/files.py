@@ -14,7 +14,8 @@ from promptwire.backends.http import Http
 from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError, TemplateError
 from promptwire.messages import Placeholder
 from promptwire.params import PROMPT_PARAMS, nearest
-from promptwire.prompts import MAX_VERSION, Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import MAX_VERSION, PromptRef
 
 SUFFIXES = (".yaml", ".yml")
 KEYS = (

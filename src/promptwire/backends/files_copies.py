@@ -9,7 +9,8 @@ from promptwire.backends.files import FilesBackend
 from promptwire.backends.files_format import StoredFile, body_of, dump
 from promptwire.cache import where
 from promptwire.differences import compare
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 
 State = Literal["written", "unchanged", "kept"]
 

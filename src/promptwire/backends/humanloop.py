@@ -14,7 +14,8 @@ from promptwire.backends import PromptSummary, PromptVersion
 from promptwire.backends.http import Http, is_base_url
 from promptwire.backends.humanloop_prompt import environments, is_record, parse_prompt, parse_version, texts
 from promptwire.errors import BackendAuthError, BackendError, ConfigurationError, PromptNotFoundError
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 
 DEFAULT_BASE_URL = "https://api.humanloop.com/v5"
 PAGE = 100

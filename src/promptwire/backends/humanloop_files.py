@@ -16,7 +16,8 @@ from promptwire.backends.http import Http
 from promptwire.backends.humanloop_dotprompt import read_dotprompt
 from promptwire.backends.humanloop_prompt import is_record, parse_prompt, parse_version, texts
 from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from promptwire.backends.http import Http, is_base_url
 from promptwire.backends.langfuse_writing import creation, parse_version, storable, write_json
 from promptwire.errors import BackendError, ConfigurationError, PromptConfigError, PromptNotFoundError
 from promptwire.messages import parse_messages
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 
 DEFAULT_HOST = "https://cloud.langfuse.com"
 PAGE = 100

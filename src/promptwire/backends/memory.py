@@ -11,7 +11,8 @@ from promptwire.backends import LATEST, PromptSummary, PromptVersion
 from promptwire.backends.http import Http
 from promptwire.errors import PromptNotFoundError
 from promptwire.messages import parse_messages
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 
 _serial = itertools.count(1)
 

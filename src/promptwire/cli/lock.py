@@ -11,7 +11,7 @@ from promptwire.cli.options import Reference, Session, complete_prompts, session
 from promptwire.cli.output import complain, say, say_json, say_table
 from promptwire.lock import Locked, read_lock, take_lock, write_lock
 from promptwire.lock_check import Finding, check_lock
-from promptwire.prompts import PromptRef
+from promptwire.refs import PromptRef
 from promptwire.resolver import Resolver
 
 LOCK = "prompts.lock"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from promptwire.prompts import Prompt, PromptRef
+    from promptwire.prompts import Prompt
+    from promptwire.refs import PromptRef
     from promptwire.resolver import Resolver
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,7 +67,7 @@ class Reference:
     def read(cls, text: str, version: str | None = None, label: str | None = None) -> Reference:
         """``id``, ``id@3``, ``id@staging``, ``backend:id``; raises ``ConfigurationError``."""
         from promptwire.backends import backend_prefix
-        from promptwire.prompts import PromptRef
+        from promptwire.refs import PromptRef
 
         backend = backend_prefix(text)
         ref = PromptRef.parse(text.removeprefix(f"{backend}:"))

@@ -17,7 +17,8 @@ from promptwire.cli.exits import FINDINGS, OK, exit_code
 from promptwire.cli.options import Reference, Session, complete_prompts, session
 from promptwire.cli.output import complain, say_table
 from promptwire.errors import ConfigurationError, PromptNotFoundError, PromptwireError
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 
 Choice = tuple[str | None, str | None]
 """A version or a label."""

@@ -7,8 +7,8 @@ from promptwire.cli.exits import OK, exit_code
 from promptwire.cli.options import Reference, Session, session
 from promptwire.cli.output import complain, say_table
 from promptwire.errors import PromptwireError
-from promptwire.prompts import PromptRef
 from promptwire.publishing import Pushed
+from promptwire.refs import PromptRef
 
 
 @click.command("push")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from promptwire.errors import ConfigurationError
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 from promptwire.resolver import Resolver
 
 

@@ -10,7 +10,8 @@ from promptwire.display.prompts import compact
 from promptwire.display.view import readable
 from promptwire.errors import ConfigurationError, PromptNotFoundError, PromptwireError
 from promptwire.history import History
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 from promptwire.resolver import Resolver
 
 MAX_VERSIONS = 100

@@ -11,9 +11,9 @@ from promptwire.compose import MODES
 from promptwire.errors import ConfigurationError
 from promptwire.gateway.parameters import OPENAI_PARAMS
 from promptwire.params import nearest
-from promptwire.prompts import PromptRef
 from promptwire.proxy.entries import Entry
 from promptwire.proxy.refusals import CLOSE, RefusedError, bad, refusal_of, refuse
+from promptwire.refs import PromptRef
 from promptwire.rollout import choose_label
 
 MAX_BODY = 25_000_000

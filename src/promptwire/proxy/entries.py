@@ -13,8 +13,8 @@ from promptwire.gateway.ask import take_backend_options
 from promptwire.gateway.parameters import OPENAI_PARAMS
 from promptwire.gateway.providers import CallerModel, Target, choose, parse_model
 from promptwire.params import PROMPT_PARAMS, nearest
-from promptwire.prompts import PromptRef
 from promptwire.proxy.source import Key, Source
+from promptwire.refs import PromptRef
 from promptwire.rollout import choose_label
 from promptwire.search import MAX_TIMEOUT
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from promptwire.errors import ConfigurationError
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from promptwire.backends import PromptSummary
 from promptwire.backends.http import Http
 from promptwire.errors import PromptNotFoundError
 from promptwire.lock import Locked, read_lock
-from promptwire.prompts import Prompt, PromptRef
+from promptwire.prompts import Prompt
+from promptwire.refs import PromptRef
 from promptwire.stores import Stored, StoreKey
 
 

@@ -21,7 +21,8 @@ from promptwire.backends import Backend
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError, TemplateError
 from promptwire.params import merge_variables
-from promptwire.prompts import Prompt, PromptRef, check_missing
+from promptwire.prompts import Prompt, check_missing
+from promptwire.refs import PromptRef
 from promptwire.resolver import Resolver
 from promptwire.rollout import Label, choose_label
 from promptwire.search import Fallback, Found

@@ -1,0 +1,69 @@
+"""Which prompt is meant: its id, and a version or a label."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from promptwire.errors import ConfigurationError
+
+MAX_VERSION = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRef:
+    """Which prompt is meant: an id, and a version or a label."""
+
+    id: str
+    version: int | str | None = None
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+        if self.version is not None and self.label is not None:
+            raise ConfigurationError(f"prompt {self.id!r}: give a version or a label, not both")
+        if self.version is not None:
+            object.__setattr__(self, "version", _version(self.version, self.id))
+        if self.label is not None and not (isinstance(self.label, str) and self.label.strip()):
+            raise ConfigurationError(f"prompt {self.id!r}: a label is a text that isn't empty")
+        if self.label is not None and not _is_sendable(self.label):
+            raise ConfigurationError(f"prompt {self.id!r}: control characters are no part of a label")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``id``, ``id@3`` or ``id@staging``, as people type it: the last ``@`` counts.
+
+        Digits are a version, and so is what begins as Humanloop's versions' ids do, ``prv_``.
+        """
+        name, at, selector = text.rpartition("@")
+        if not at or not name:
+            return cls(text)
+        is_version = selector.isdecimal() or selector.startswith("prv_")
+        return cls(name, version=selector) if is_version else cls(name, label=selector)
+
+    def __str__(self) -> str:
+        selector = self.version if self.version is not None else self.label
+        return self.id if selector is None else f"{self.id}@{selector}"
+
+
+def _check_id(prompt_id: object) -> None:
+    """Ids are data, but these could reach another endpoint or file whatever their encoding."""
+    if not isinstance(prompt_id, str) or not prompt_id.strip():
+        raise ConfigurationError(f"a prompt id is a text that isn't empty, not {prompt_id!r}")
+    if any(part in {".", ".."} for part in prompt_id.replace("\\", "/").split("/")):
+        raise ConfigurationError(f"prompt id {prompt_id!r}: '.' and '..' are no part of a prompt's name")
+    if not _is_sendable(prompt_id):
+        raise ConfigurationError(f"prompt id {prompt_id!r}: control characters are no part of a prompt's name")
+
+
+def _is_sendable(name: str) -> bool:
+    return not any(ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in name)
+
+
+def _version(given: object, prompt_id: str) -> int | str:
+    version = given
+    if isinstance(version, str) and version.isdecimal():
+        version = int(version) if len(version) <= 10 else MAX_VERSION + 1
+    if isinstance(version, str) and version.strip() and _is_sendable(version):
+        return version
+    if isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= MAX_VERSION:
+        return version
+    raise ConfigurationError(f"prompt {prompt_id!r}: versions count from 1 to {MAX_VERSION}, got {given!r:.30}")
