@@ -18,7 +18,7 @@ from opentelemetry.trace import Tracer
 
 from promptwire.gateway.answers import PromptInfo
 from promptwire.testing import FakeLangfuse
-from promptwire.tracing import linked
+from promptwire.tracing import is_linkable, link_span, linked
 
 WELCOME = PromptInfo("team/welcome", 3, "production", "langfuse", "fresh", "0" * 64)
 LINK = ("team/welcome", 3)
@@ -138,6 +138,33 @@ async def test_tasks_do_not_see_each_others_prompts(trace: Trace) -> None:
     await asyncio.gather(*(call(version) for version in range(1, 50)), neighbour())
     expected = {f"call {version}": ("team/welcome", version) for version in range(1, 50)}
     assert trace.links() == {**expected, "neighbour": None}
+
+
+def test_one_span_is_linked_and_neither_those_around_nor_inside(trace: Trace) -> None:
+    with trace.start("around"), trace.start("model call") as span:
+        with trace.start("current"):
+            link_span(WELCOME, span)
+        with trace.start("inside"):
+            pass
+    assert trace.links() == {"around": None, "model call": LINK, "current": None, "inside": None}
+    parents = {name: one.parent and one.parent.span_id for name, one in trace.spans().items()}
+    assert parents["inside"] == trace.spans()["model call"].context.span_id
+
+
+def test_a_span_that_is_not_there_or_has_no_prompt_is_not_linked(trace: Trace) -> None:
+    with trace.start("around") as span:
+        link_span(WELCOME, None)
+        link_span(None, span)
+        link_span(replace(WELCOME, prompt_backend="files"), span)
+    link_span(WELCOME, span)  # which has ended
+    assert trace.links() == {"around": None}
+
+
+def test_what_can_be_linked(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_linkable(WELCOME)
+    assert not is_linkable(replace(WELCOME, prompt_source="fallback"))
+    monkeypatch.delitem(sys.modules, "langfuse")
+    assert not is_linkable(WELCOME)
 
 
 def test_an_error_passes_and_ends_the_link(trace: Trace) -> None:

@@ -20,16 +20,37 @@ def linked(info: PromptInfo | None) -> Generator[None]:
     propagate a prompt (version 5). Also right around an ``await``: other tasks see nothing of it.
     """
     with ExitStack() as stack:
-        if info is not None and is_langfuses(info) and (propagate := _propagation()) is not None:
+        if (link := _link(info)) is not None:
             stack.enter_context(_marked_by_nobody())
-            stack.enter_context(propagate(prompt={"name": info.prompt_id, "version": info.prompt_version}))
+            stack.enter_context(link)
         yield
+
+
+def link_span(info: PromptInfo | None, span: Any) -> None:
+    """Link this span of OpenTelemetry's, if there is one, and none that starts inside it; else as ``linked``."""
+    if span is not None and (link := _link(info)) is not None:
+        from opentelemetry.trace import use_span
+
+        with use_span(span), link:
+            pass
+
+
+def is_linkable(info: PromptInfo) -> bool:
+    """Whether Langfuse has the prompt version, and the program a langfuse that can link to it."""
+    return _link(info) is not None
 
 
 def is_langfuses(info: PromptInfo) -> bool:
     """Whether it is a prompt version that Langfuse has."""
     version = info.prompt_version
     return info.prompt_backend == "langfuse" and info.prompt_source != "fallback" and type(version) is int
+
+
+def _link(info: PromptInfo | None) -> AbstractContextManager[Any] | None:
+    propagate = _propagation()
+    if info is None or propagate is None or not is_langfuses(info):
+        return None
+    return propagate(prompt={"name": info.prompt_id, "version": info.prompt_version})
 
 
 def _propagation() -> Propagate | None:
