@@ -14,8 +14,9 @@ import pytest
 from llama_index.core import PromptTemplate, SummaryIndex
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.llms import MockLLM
+from llama_index.core.llms.llm import LLM
 from llama_index.core.schema import TextNode
-from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire
+from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire, PromptwireGateway
 from pydantic import BaseModel
 
 import promptwire
@@ -76,6 +77,7 @@ WAYS: dict[str, Callable[[Promptwire], Awaitable[Any]]] = {
     "astream": lambda llm: drained(llm.astream(ASKED, place="x")),
     "astructured_predict": lambda llm: llm.astructured_predict(City, ASKED, place="x"),
     "astream_structured_predict": lambda llm: drained(llm.astream_structured_predict(City, ASKED, place="x")),
+    "astructured_llm": lambda llm: llm.as_structured_llm(City).apredict(ASKED, place="x"),
     "achat_with_tools": lambda llm: llm.achat_with_tools([], "x"),
     "aprime": lambda llm: llm.aprime(),
     "apin": lambda llm: llm.apin(),
@@ -123,6 +125,53 @@ async def test_a_slot_stalls_no_loop_once_it_is_fetched(*, foreign: bool, openai
         if stalls[-1] < ALLOWED:
             break
     assert min(stalls) < ALLOWED
+
+
+SLOTS = {"tree_summarize": "summary_template"}
+MODES = ["compact", "refine", "tree_summarize", "simple_summarize", "accumulate", "compact_accumulate"]
+
+
+def cold(llm: LLM, mode: str = "compact", **given: Any) -> Any:
+    """An engine whose prompt nobody has asked for yet."""
+    backend = SlowBackend({"slow": [{"role": "user", "content": "{{context_str}} {{query_str}}"}]})
+    slot = ManagedPromptTemplate("slow", resolver=Resolver(backend))
+    templates = {SLOTS.get(mode, "text_qa_template"): slot}
+    return SummaryIndex([TextNode(text="x")]).as_query_engine(
+        llm=llm, response_mode=mode, embed_model=MockEmbedding(8), **templates, **given
+    )
+
+
+async def best_of_some(work: Callable[[], Awaitable[Any]]) -> float:
+    stalls: list[float] = []
+    while len(stalls) < 8 and not (stalls and stalls[-1] < ALLOWED):
+        stalls.append(await longest_stall(work()))
+    return min(stalls)
+
+
+@pytest.mark.parametrize(
+    ("mode", "streaming"), [*((mode, False) for mode in MODES), *((mode, True) for mode in MODES[:4])]
+)
+async def test_a_cold_slot_stalls_no_loop(mode: str, *, streaming: bool, openai: FakeOpenAI) -> None:
+    """It is measured by what it is given, and found where ``Promptwire`` can wait for it."""
+
+    async def asked() -> None:
+        answer = await cold(Promptwire(model="gpt-4o"), mode, streaming=streaming).aquery("Who?")
+        if streaming:
+            await answer.get_response()
+
+    assert await best_of_some(asked) < ALLOWED
+    [message] = openai.requests[-1].json["messages"]
+    assert message["content"] in {"x Who?", "['x'] Who?"}  # what LlamaIndex itself makes of a context in one mode
+
+
+async def test_a_cold_slot_stalls_no_loop_on_a_gateway_nor_around_any_llm(openai: FakeOpenAI) -> None:
+    for llm in (PromptwireGateway(model="gpt-4o"), Promptwire(llm=MockLLM())):
+        assert await best_of_some(lambda llm=llm: cold(llm).aquery("Who?")) < ALLOWED  # type: ignore[misc]
+
+
+async def test_another_llm_asks_for_a_cold_slot_on_the_loop() -> None:
+    """Of LlamaIndex's own ``apredict`` nothing is awaited before it wants the messages themselves."""
+    assert await longest_stall(cold(MockLLM()).aquery("Who?")) > SLOW / 2
 
 
 async def test_the_probe_sees_a_call_that_blocks(openai: FakeOpenAI) -> None:
@@ -195,7 +244,7 @@ import nest_asyncio
 from llama_index.core import SummaryIndex
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.schema import TextNode
-from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire
+from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire, PromptwireGateway
 from promptwire import Resolver
 from promptwire.backends.memory import MemoryBackend
 

@@ -25,7 +25,7 @@ from llama_index.core.selectors import LLMMultiSelector, LLMSingleSelector
 from llama_index.core.tools import FunctionTool, QueryEngineTool, ToolMetadata
 from llama_index.llms.openai import OpenAI
 from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire, PromptwireGateway
-from llama_index.llms.promptwire.template import MAX_QUERIES
+from llama_index.llms.promptwire.lookup import MAX_QUERIES
 from pydantic import BaseModel
 
 from promptwire import BackendUnavailableError, ConfigurationError, MissingVariablesError, Resolver, TemplateError
@@ -128,14 +128,50 @@ async def test_one_resolution_a_query_without_a_cache(mode: str, make: Any, libr
         assert library.fetched == ["rag", "rag"]
 
 
+async def test_a_query_is_packed_by_the_prompts_size(make: Any, library: Any, openai: FakeOpenAI) -> None:
+    """In a query on a loop, whose measuring can't wait, that is the size of what was found last."""
+    library.stamp = None  # whose prompts are to be fetched again, as a server's
+    library.publish("long", f"Say{' word' * 800}: {{{{context_str}}}} {{{{query_str}}}}")
+    openai._reply = lambda _: "Ada."  # noqa: SLF001 - a server already there
+    index = SummaryIndex([TextNode(text="A" + " document" * 1800)])
+    llm = Promptwire(model="gpt-4o", context_window=2500, num_output=50)
+
+    def over(template: ManagedPromptTemplate) -> Any:
+        return index.as_query_engine(llm=llm, embed_model=MockEmbedding(8), text_qa_template=template)
+
+    async def calls(template: ManagedPromptTemplate) -> int:
+        before = openai.count
+        await over(template).aquery("Who?")
+        return openai.count - before
+
+    cold = make("long", resolver=Resolver(library, cache_ttl=0))
+    assert [await calls(cold), await calls(cold)] == [1, 2]
+    warm = make("long", resolver=Resolver(library, cache_ttl=0))
+    await warm.aprefetch()
+    assert await calls(warm) == 2
+    before = openai.count
+    await asyncio.to_thread(over(make("long")).query, "Who?")
+    assert openai.count - before == 2
+
+
+async def test_elsewhere_on_a_loop_a_template_is_found_at_once(make: Any, library: Any) -> None:
+    """As in a notebook, where somebody looks at it."""
+    assert make("rag").template_vars == ["context", "query_str"]
+    assert (
+        make("rag").partial_format(query_str="Who?").format(context="x")
+        == "system: Answer from: x\nuser: Who? {now}\nassistant: "
+    )
+    assert library.fetched == ["rag"]
+
+
 def test_queries_of_passing_requests_are_let_go(make: Any, openai: FakeOpenAI) -> None:
     template = make("rag", template_var_mappings={"context_str": "context"})
     made = put(engine(MockLLM()), "compact", template)
-    held = template._in_queries  # noqa: SLF001 - what must stay small
+    held = template._seen  # noqa: SLF001 - what must stay small
     for _ in range(MAX_QUERIES + 1):
         made.query("Who?")
     assert len(held) == 1
-    assert pickle.loads(pickle.dumps(template))._in_queries == {}  # noqa: S301, SLF001 - our own
+    assert len(pickle.loads(pickle.dumps(template))._seen) == 0  # noqa: S301, SLF001 - our own
 
 
 @pytest.mark.parametrize("mode", SLOT)

@@ -1,5 +1,6 @@
 """Answers as objects of a class, on all four paths, by each delegate's own means."""
 
+import copy
 import json
 from collections.abc import Callable
 from importlib.metadata import version
@@ -10,9 +11,10 @@ from llama_index.core import PromptTemplate, SummaryIndex
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.llms import ChatMessage
 from llama_index.core.llms.llm import LLM
+from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index.core.schema import TextNode
 from llama_index.core.types import PydanticProgramMode
-from llama_index.llms.promptwire import Promptwire
+from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire
 from pydantic import BaseModel
 
 import promptwire
@@ -165,6 +167,91 @@ async def test_a_structured_llm(delegate: str, delegates: Any, library: MemoryBa
     assert all(isinstance(one.raw, City) for one in answers)
     assert ["You are Bo." in json.dumps(body) for body in delegates.sent(delegate)] == [True] * 4
     assert isinstance(structured.complete("Which City?").raw, City)
+
+
+ENDPOINTS = ["chat", "stream_chat", "achat", "astream_chat", "complete", "stream_complete", "acomplete"]
+
+
+@pytest.mark.parametrize("endpoint", [*ENDPOINTS, "astream_complete"])
+async def test_a_structured_llm_is_one_call(
+    endpoint: str, call: Any, persona: Promptwire, listener: Any, openai: FakeOpenAI
+) -> None:
+    """One pair of events, of the model that runs, and an answer that names its prompt."""
+    *_, answer = await call(persona.as_structured_llm(City), endpoint, "Which City?")
+    assert isinstance(answer.raw, City)
+    if "chat" in endpoint:
+        assert City.model_validate_json(answer.message.content) == answer.raw
+        assert (answer.additional_kwargs["prompt_id"], answer.additional_kwargs["prompt_version"]) == ("persona", 1)
+    [start], [end] = listener.named("LLMChatStartEvent"), listener.named("LLMChatEndEvent")
+    assert start.model_dict["class_name"] == "PromptwireGateway"
+    assert [one.content for one in end.messages] == ["You are Ada.", "Which City?"]
+    assert listener.named("LLMCompletionStartEvent") == []
+    assert openai.count == 1
+
+
+PREDICT = ["predict", "apredict", "stream", "astream"]
+
+
+async def words(llm: LLM, endpoint: str, *args: Any, **kwargs: Any) -> str:
+    answer = getattr(llm, endpoint)(*args, **kwargs)
+    answer = await answer if endpoint.startswith("a") else answer
+    if "predict" in endpoint:
+        return str(answer)
+    return "".join([one async for one in answer] if endpoint.startswith("a") else answer)
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.PydanticDeprecatedSince20")  # LlamaIndex's own
+@pytest.mark.parametrize("kind", ["promptwire", "gateway", "openai"])
+@pytest.mark.parametrize("endpoint", PREDICT)
+async def test_a_slot_of_a_structured_llm(
+    endpoint: str, kind: str, persona: Promptwire, delegates: Any, library: MemoryBackend
+) -> None:
+    """The slot's prompt is the call's only one there too; ``Promptwire`` runs it as it says."""
+    library.publish("rag", "City {x} of {{place}}", config={"model": "gpt-4.1", "temperature": 0.5})
+    slot = ManagedPromptTemplate("rag", resolver=Resolver(library))
+    llm = persona if kind == "promptwire" else delegates.make(kind)
+    told = await words(llm.as_structured_llm(City), endpoint, slot, place="{Rome}")
+    if "predict" in endpoint:  # LlamaIndex streams no words of objects
+        assert isinstance(City.model_validate_json(told), City)
+    [body] = delegates.sent("openai")
+    assert [one["content"] for one in body["messages"]] == ["City {x} of {Rome}"]
+    assert ((body["model"], body.get("temperature")) == ("gpt-4.1", 0.5)) is (llm is persona)
+
+
+async def test_a_template_of_a_structured_llm_is_the_prompts_variables(
+    persona: Promptwire, library: MemoryBackend, openai: FakeOpenAI
+) -> None:
+    library.publish("asks", "As a City: {{place}}, {{name}}")
+    llm = persona.bind(prompt_id="asks", message_mode="replace").as_structured_llm(City)
+    llm.predict(TELL, place="Rome")
+    await llm.apredict(TELL, place="Ulm")
+    sent = [request.json["messages"][0]["content"] for request in openai.requests]
+    assert sent == ["As a City: Rome, Ada", "As a City: Ulm, Ada"]
+
+
+async def test_what_the_llm_says_to_every_prompt_is_said_once(persona: Promptwire, openai: FakeOpenAI) -> None:
+    persona.system_prompt = "Be brief."
+    structured = persona.as_structured_llm(City)
+    structured.chat([ChatMessage("Which City?")])
+    await structured.apredict(TELL, place="Rome")
+    for request in openai.requests:
+        assert [one["content"].count("Be brief.") for one in request.json["messages"]] == [1, 0]
+
+
+@pytest.mark.parametrize("endpoint", ["stream_chat", "astream_chat"])
+async def test_a_structured_llms_stream_is_resolved_at_once(endpoint: str, persona: Promptwire) -> None:
+    start = getattr(persona.bind(prompt_id="nowhere").as_structured_llm(City), endpoint)
+    with pytest.raises(PromptNotFoundError):
+        await start([]) if endpoint.startswith("a") else start([])
+
+
+def test_a_structured_llm_tells_and_copies(persona: Promptwire, openai: FakeOpenAI) -> None:
+    structured = persona.as_structured_llm(City)
+    assert isinstance(structured, StructuredLLM)
+    assert (structured.class_name(), structured.metadata) == ("structured_llm", persona.metadata)
+    twin = copy.deepcopy(structured)
+    assert isinstance(twin.chat([ChatMessage("Which City?")]).raw, City)
+    assert openai.requests[-1].json["messages"][0]["content"] == "You are Ada."
 
 
 async def test_an_engine_with_a_class(delegate: str, delegates: Any, library: MemoryBackend) -> None:

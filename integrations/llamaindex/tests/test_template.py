@@ -16,7 +16,7 @@ from llama_index.core.llms import ChatMessage
 from llama_index.core.output_parsers import PydanticOutputParser
 from llama_index.core.prompts import BasePromptTemplate, PromptTemplate, SelectorPromptTemplate
 from llama_index.llms.promptwire import ManagedPromptTemplate, PromptwireGateway
-from llama_index.llms.promptwire.template import ONE_QUERY
+from llama_index.llms.promptwire.lookup import ONE_QUERY
 from pydantic import BaseModel
 
 import promptwire
@@ -188,7 +188,7 @@ def test_a_partial_template_that_is_kept_follows_the_team(
     resolver.invalidate()
     assert len(kept.format_messages(context_str="x")) == 2
     later = SimpleNamespace(monotonic=lambda: time.monotonic() + ONE_QUERY)
-    monkeypatch.setattr("llama_index.llms.promptwire.template.time", later)
+    monkeypatch.setattr("llama_index.llms.promptwire.lookup.time", later)
     assert kept.format(context_str="x") == "v2 x"
 
 

@@ -14,9 +14,10 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.tools import BaseTool
 from llama_index.llms.promptwire.ahead import Known, stay
 from llama_index.llms.promptwire.delegates import Delegates, LLMFactory
-from llama_index.llms.promptwire.endpoints import signed, with_question
+from llama_index.llms.promptwire.endpoints import with_question
 from llama_index.llms.promptwire.fields import LAYERED, PER_CALL, TOOLS, as_mapping, check_names
 from llama_index.llms.promptwire.run import Ask
+from llama_index.llms.promptwire.spans import spanned
 from llama_index.llms.promptwire.structured import ManagedStructure
 from pydantic import SecretStr
 
@@ -134,25 +135,25 @@ class Promptwire(ManagedStructure):
         twin._known, twin._pin = ask.known(found), pin  # noqa: SLF001 - a copy of itself
         return twin
 
-    @signed
+    @spanned
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         ask = self._ask(messages, kwargs)
         run = ask.run(ask.find())
         return run.mark(run.start("chat"))
 
-    @signed
+    @spanned
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         ask = self._ask(messages, kwargs)
         run = ask.run(ask.find())
         return run.mark_each(run.start("stream_chat"))
 
-    @signed
+    @spanned
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         ask = self._ask(messages, kwargs)
         run = ask.run(await ask.afind())
         return run.mark(await run.astart("achat"))
 
-    @signed
+    @spanned
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         ask = self._ask(messages, kwargs)
         run = ask.run(await ask.afind())

@@ -4,7 +4,7 @@ import json
 import mimetypes
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from llama_index.core.base.llms.types import (
     AudioBlock,
@@ -24,6 +24,7 @@ from pydantic import BaseModel, PrivateAttr
 
 from promptwire.compose import Turn
 from promptwire.errors import ConfigurationError, TemplateError
+from promptwire.gateway.answers import PromptInfo
 
 _TO_LLAMA = {"human": "user", "ai": "assistant", "model": "assistant"}
 _TO_OPENAI = {MessageRole.CHATBOT: "assistant", MessageRole.MODEL: "assistant"}
@@ -35,15 +36,28 @@ _TEXTUAL = (TextBlock, *_NOT_SENT)
 class PromptMessage(ChatMessage):
     """A prompt's message: blocks for any LLM, and the very dict that it is stored as for the gateway."""
 
-    _stored: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _stored: dict[str, Any] | None = PrivateAttr(default=None)
+    _origin: PromptInfo | None = PrivateAttr(default=None)
 
     @property
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> dict[str, Any] | None:
         """OpenAI's dict, which blocks can't hold in full (a URL is normalised, a lone text part is a text)."""
         return self._stored
 
+    @property
+    def origin(self) -> PromptInfo | None:
+        """The prompt."""
+        return self._origin
 
-def from_prompt(item: object, where: str, *, whole: bool) -> PromptMessage:
+    def get_template_vars(self) -> list[str]:
+        """No brace in a filled prompt is a variable of LlamaIndex's."""
+        return []
+
+    def format_vars(self, **kwargs: Any) -> Self:
+        return self.model_copy()
+
+
+def from_prompt(item: object, where: str, *, whole: bool, origin: PromptInfo | None = None) -> PromptMessage:
     """A prompt's dict as a message; ``whole`` refuses what only the gateway could send."""
     stored = cast("dict[str, Any]", item)
     content = stored.get("content")
@@ -62,14 +76,25 @@ def from_prompt(item: object, where: str, *, whole: bool) -> PromptMessage:
         raise TemplateError(
             f"{where} has a message that is none for LlamaIndex ({type(error).__name__}); look at its role and parts"
         ) from None
-    message._stored = stored  # noqa: SLF001 - its own module
+    message._stored, message._origin = stored, origin  # noqa: SLF001 - its own module
     return message
+
+
+def plain(message: ChatMessage) -> ChatMessage:
+    """A message that is its blocks: whoever changes them changes what is sent."""
+    if not isinstance(message, PromptMessage):
+        return message
+    if message.origin is None:
+        return ChatMessage(role=message.role, blocks=message.blocks, additional_kwargs=message.additional_kwargs)
+    made = PromptMessage(role=message.role, blocks=message.blocks, additional_kwargs=message.additional_kwargs)
+    made._origin = message.origin  # noqa: SLF001 - its own module
+    return made
 
 
 def to_openai(given: object) -> dict[str, Any]:
     """A message as the wire has it."""
     message = _checked(given)
-    if isinstance(message, PromptMessage):
+    if isinstance(message, PromptMessage) and message.stored is not None:
         return message.stored
     role, extra = role_of(message), message.additional_kwargs
     made: dict[str, Any] = {"role": role, "content": _content(message, role)}

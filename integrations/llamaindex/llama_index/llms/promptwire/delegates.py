@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Protocol, TypedDict
 
 from llama_index.core.base.llms.types import LLMMetadata
@@ -31,6 +32,8 @@ from promptwire.prompts import Prompt
 from promptwire.workers import rebuild_after_fork
 
 MAX_KEPT = 100
+
+_parse_once = lru_cache(MAX_KEPT)(parse_model)  # with an address given, it is a matter of its arguments alone
 
 
 class Rules(TypedDict):
@@ -113,7 +116,8 @@ class Delegates:
 
     def _parsed(self, model: str | None) -> CallerModel:
         if self.llm is not None:
-            return parse_model(model, known_backends(), None, "the LLM's own")
+            parse = _parse_once if model is None or isinstance(model, str) else parse_model
+            return parse(model, known_backends(), None, "the LLM's own")
         key = self._api_key.get_secret_value() if self._api_key else None
         return parse_model(model, known_backends(), key, self._base_url)
 

@@ -1,7 +1,6 @@
 """What both LLMs share: completions and tool calls read off chat, and a life as plain data."""
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
 
 from llama_index.core.base.llms.generic_utils import (
@@ -27,11 +26,27 @@ from promptwire.errors import ConfigurationError, GatewayError
 from promptwire.params import nearest
 
 L = TypeVar("L", bound=LLM)
-M = TypeVar("M", bound=Callable[..., Any])
 
 
-class ChatOnlyLLM(FunctionCallingLLM):
-    """An LLM of four chat endpoints; a completion is a chat of one user message."""
+class Completions(LLM):
+    """A completion is a chat of one user message."""
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        return chat_response_to_completion_response(self.chat(prompt_to_messages(prompt), **kwargs))
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
+        return stream_chat_response_to_completion_response(self.stream_chat(prompt_to_messages(prompt), **kwargs))
+
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        return chat_response_to_completion_response(await self.achat(prompt_to_messages(prompt), **kwargs))
+
+    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
+        answers = await self.astream_chat(prompt_to_messages(prompt), **kwargs)
+        return astream_chat_response_to_completion_response(answers)
+
+
+class ChatOnlyLLM(Completions, FunctionCallingLLM):
+    """An LLM of four chat endpoints."""
 
     keywords: ClassVar[tuple[str, ...]] = ()
     """What the constructor takes besides fields."""
@@ -51,19 +66,6 @@ class ChatOnlyLLM(FunctionCallingLLM):
 
     def to_payload(self) -> dict[str, Any]:
         return {"class_name": self.class_name(), **self.metadata.model_dump()}
-
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        return chat_response_to_completion_response(self.chat(prompt_to_messages(prompt), **kwargs))
-
-    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        return stream_chat_response_to_completion_response(self.stream_chat(prompt_to_messages(prompt), **kwargs))
-
-    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        return chat_response_to_completion_response(await self.achat(prompt_to_messages(prompt), **kwargs))
-
-    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
-        answers = await self.astream_chat(prompt_to_messages(prompt), **kwargs)
-        return astream_chat_response_to_completion_response(answers)
 
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
@@ -90,12 +92,6 @@ class ChatOnlyLLM(FunctionCallingLLM):
         super().__setstate__(state)  # __init__ with the fields, which leaves out what is private
         for name, value in (state["__pydantic_private__"] or {}).items():
             setattr(self, name, value)
-
-
-def signed(method: M) -> M:
-    """LlamaIndex's spans ask for a method's signature at every call; where it is told, a span costs half."""
-    method.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
-    return method
 
 
 def unfit(name: str, error: ValidationError) -> ConfigurationError:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.llms.promptwire.links import expect_unused, spread
+from llama_index.llms.promptwire.spans import is_heard
 from llama_index_instrumentation import get_dispatcher
-from llama_index_instrumentation.dispatcher import active_instrument_tags, instrument_tags
+from llama_index_instrumentation.dispatcher import active_instrument_tags
 
 from promptwire.gateway.answers import PromptInfo
-from promptwire.tracing import linked
 
 T = TypeVar("T")
 
@@ -49,9 +50,12 @@ class Resolved:
 
     def announce(self) -> None:
         """Dispatch the event, in the span around."""
+        if not is_heard(dispatcher):
+            return
         names = (*PROVENANCE, "content_hash")
         told = {name: getattr(self.info, name) for name in names}
         variables = None if self.variables is None else dict(self.variables)
+        expect_unused()
         dispatcher.event(PromptResolvedEvent(**told, requested_model=self.requested_model, variables=variables))
 
 
@@ -61,25 +65,20 @@ def provenance(info: PromptInfo) -> dict[str, Any]:
 
 
 @contextmanager
-def reported(resolved: Resolved | None) -> Generator[None]:
-    """Around the start of the delegate's call: the event, and what ``around`` sets."""
-    if resolved is not None:
-        resolved.announce()
-    with around(resolved):
-        yield
-
-
-@contextmanager
 def around(resolved: Resolved | None) -> Generator[None]:
-    """Tags beside the caller's own, and the link to Langfuse's prompt, for the spans that start inside.
+    """Tags beside the caller's own for what starts inside, and the link to Langfuse's prompt where it isn't marked.
 
     Of a stream's events, only the first has the tags: the others are dispatched outside.
     """
     if resolved is None:
         yield
         return
-    with linked(resolved.info), instrument_tags({**provenance(resolved.info), **active_instrument_tags.get()}):
-        yield
+    token = active_instrument_tags.set({**provenance(resolved.info), **active_instrument_tags.get()})
+    try:
+        with spread(resolved.info):
+            yield
+    finally:
+        active_instrument_tags.reset(token)
 
 
 def steps(made: Generator[T], resolved: Resolved | None) -> Generator[T]:

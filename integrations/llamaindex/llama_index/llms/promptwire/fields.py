@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.prompts import BasePromptTemplate
 from llama_index.llms.promptwire.ahead import Known, Pin, selected
 from llama_index.llms.promptwire.delegates import Delegates, Rules
-from llama_index.llms.promptwire.filling import ManagedMessages
-from llama_index.llms.promptwire.run import Ask, TemplateMessages
-from llama_index.llms.promptwire.slots import SlotLLM, managed_in
+from llama_index.llms.promptwire.endpoints import ChatOnlyLLM
+from llama_index.llms.promptwire.filling import KnowsPrompts
+from llama_index.llms.promptwire.run import Ask
+from llama_index.llms.promptwire.slots import SlotLLM, TemplateMessages, managed_in
 from pydantic import Field, PlainSerializer, PrivateAttr
 
 from promptwire.calls import RENDERING, SELECTION, PromptCall, refuse_without_id, select
@@ -21,6 +21,7 @@ from promptwire.prompts import Prompt
 from promptwire.resolver import Resolver
 
 _RULES = ("ignore_prompt_model", "ignore_prompt_params", "allowed_models")
+_SAID = (*RENDERING, *_RULES)
 PER_CALL = ("model", "prompt_variables", *SELECTION, *RENDERING, *_RULES)
 _PARAMS = ("temperature", "max_tokens", "timeout", "max_retries")
 LAYERED = ("model", "prompt_variables", "bound", "additional_kwargs", *_PARAMS)
@@ -28,7 +29,7 @@ _KNOWN = OPENAI_PARAMS.union(PER_CALL, _PARAMS)
 TOOLS = "_tools_request"
 
 
-class PromptFields(SlotLLM):
+class PromptFields(KnowsPrompts, SlotLLM, ChatOnlyLLM):
     """The fields of ``Promptwire``, and how those of a call rank above them."""
 
     model: str | None = None
@@ -72,11 +73,14 @@ class PromptFields(SlotLLM):
         if not isinstance(messages, Iterable):
             raise ConfigurationError(f"messages is a list of ChatMessage, not {type(messages).__name__}")
         tools = given.pop(TOOLS, None)
-        resolver = self._resolver or default_resolver()
+        private: Any = self.__pydantic_private__  # each look at one attribute of it costs a microsecond
+        delegates, pin = private["_delegates"], private["_pin"]
+        resolver = private["_resolver"] or default_resolver()
         managed = managed_in(messages, given, self.prompt_id, resolver)
         model = given.pop("model", None) or self.bound.get("model")
-        say = {name: self._said(name, given) for name in (*RENDERING, *_RULES)}
-        caller = self._delegates.caller(model, self.model)
+        said = {name: given.pop(name, None) for name in _SAID}
+        say = {name: getattr(self, name) if value is None else value for name, value in said.items()}
+        caller = delegates.caller(model, self.model)
         rendering = {name: say[name] for name in RENDERING}
         call = None if managed else self._prompt_call(given, caller.backend, rendering)
         check_names(given)
@@ -94,11 +98,11 @@ class PromptFields(SlotLLM):
             ),
             ignore_prompt_params=bool(say["ignore_prompt_params"]),
             resolver=resolver,
-            delegates=self._delegates,
+            delegates=delegates,
             manager=self.callback_manager,
             report_variables=self.report_variables,
             structured=structured,
-            pinned=self._pin.found if self._pin and self._pin.call == selected(call) else None,
+            pinned=pin.found if pin and pin.call == selected(call) else None,
         )
 
     def _prompt_call(self, given: dict[str, Any], backend: str | None, rendering: dict[str, Any]) -> PromptCall | None:
@@ -126,17 +130,6 @@ class PromptFields(SlotLLM):
         """The variables bound, and above them those given."""
         variables = as_mapping("prompt_variables", given.pop("prompt_variables", None))
         return merge_variables(self.bound.get("prompt_variables"), variables)
-
-    def _said(self, name: str, given: dict[str, Any]) -> Any:
-        value = given.pop(name, None)
-        return getattr(self, name) if value is None else value
-
-    def _get_messages(self, prompt: BasePromptTemplate, **prompt_args: Any) -> list[ChatMessage]:
-        """Used by ``predict`` and its kin, on the way to the chat endpoints."""
-        messages = super()._get_messages(prompt, **prompt_args)
-        if isinstance(messages, ManagedMessages):
-            return messages
-        return TemplateMessages(messages, {**prompt.kwargs, **prompt_args})
 
 
 def as_mapping(name: str, given: object) -> dict[str, Any]:

@@ -6,14 +6,19 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.llms.promptwire.convert import PromptMessage, from_prompt
 from llama_index.llms.promptwire.events import Resolved
+from llama_index.llms.promptwire.links import followed
 
+from promptwire.gateway.answers import PromptInfo, describe
 from promptwire.messages import Placeholder, close_slots, fill_slot, slot_error
-from promptwire.rendered import RenderedPrompt
 from promptwire.search import Found
 
 
-class KnowsPrompts:
-    """An LLM that recognises ``ManagedMessages``, tells of their prompt itself, and can send any part of it."""
+class SendsPrompts:
+    """An LLM that can send any part of a prompt as it is stored."""
+
+
+class KnowsPrompts(SendsPrompts):
+    """One that recognises ``ManagedMessages`` too, and tells of their prompt itself."""
 
 
 class ManagedMessages(list[ChatMessage]):
@@ -31,19 +36,15 @@ class ManagedMessages(list[ChatMessage]):
     def whole(self) -> list[ChatMessage]:
         """The messages for an LLM that reads blocks. Raises ``TemplateError`` for a part that has none."""
         where = self.found[0].where
-        return [from_prompt(one.stored, where, whole=True) if isinstance(one, PromptMessage) else one for one in self]
-
-
-def plain(message: ChatMessage) -> ChatMessage:
-    """A message that is its blocks: whoever changes them changes what is sent."""
-    if not isinstance(message, PromptMessage):
-        return message
-    return ChatMessage(role=message.role, blocks=message.blocks, additional_kwargs=message.additional_kwargs)
+        return [
+            from_prompt(one.stored, where, whole=True, origin=one.origin) if isinstance(one, PromptMessage) else one
+            for one in self
+        ]
 
 
 def filled(
-    found: Found, values: Mapping[str, Any], missing: str, text_role: str, *, whole: bool
-) -> tuple[RenderedPrompt, list[ChatMessage]]:
+    found: Found, values: Mapping[str, Any], missing: str, text_role: str, *, label: str | None, whole: bool
+) -> tuple[PromptInfo, list[ChatMessage]]:
     """The prompt with its variables and placeholders filled in; ``whole`` is as in ``from_prompt``."""
     prompt, source = found
     slots = {name: values[name] for name in prompt.placeholders if values.get(name) is not None}
@@ -51,13 +52,14 @@ def filled(
     rendered = prompt.render(texts, missing=missing, text_role=text_role, source=source)
     empty = [one for one in rendered.items if isinstance(one, Placeholder) and one.name not in slots]
     close_slots(empty, prompt.where, keep=missing == "keep")
+    info = followed(describe(rendered, label))
     messages: list[ChatMessage] = []
     for item in rendered.items:
         if not isinstance(item, Placeholder):
-            messages.append(from_prompt(item, prompt.where, whole=whole))
+            messages.append(from_prompt(item, prompt.where, whole=whole, origin=info))
         elif item.name in slots:
             messages += _turns(item.name, slots[item.name], prompt.where, whole=whole)
-    return rendered, messages
+    return info, messages
 
 
 def _turns(name: str, given: Any, where: str, *, whole: bool) -> list[ChatMessage]:

@@ -19,6 +19,7 @@ from llama_index.core.types import PydanticProgramMode
 from llama_index.llms.promptwire.answers import asteps, steps, whole
 from llama_index.llms.promptwire.convert import to_openai
 from llama_index.llms.promptwire.endpoints import ChatOnlyLLM, with_question
+from llama_index.llms.promptwire.slots import SlotLLM
 from pydantic import Field, SecretStr
 
 from promptwire.errors import ConfigurationError
@@ -28,7 +29,7 @@ from promptwire.gateway.providers import choose, parse_model, split_provider
 from promptwire.params import merge_params, nearest
 
 
-class PromptwireGateway(ChatOnlyLLM):
+class PromptwireGateway(SlotLLM, ChatOnlyLLM):
     """A model on OpenAI's or Anthropic's wire: ``PromptwireGateway(model="anthropic/claude-sonnet-5")``.
 
     ``timeout`` is in seconds, for each read (600); ``max_retries`` counts what comes after the first try (2). Key and

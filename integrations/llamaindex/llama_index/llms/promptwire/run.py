@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ChatResponseAsyncGen, ChatResponseGen
@@ -14,12 +14,14 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.prompts import ChatPromptTemplate
 from llama_index.core.types import PydanticProgramMode
 from llama_index.llms.promptwire.ahead import Known, look_ahead
-from llama_index.llms.promptwire.convert import from_prompt, turn
+from llama_index.llms.promptwire.convert import from_prompt, plain, turn
 from llama_index.llms.promptwire.delegates import Delegates, Rules
-from llama_index.llms.promptwire.events import Resolved, asteps, provenance, reported, steps
-from llama_index.llms.promptwire.filling import ManagedMessages, plain
+from llama_index.llms.promptwire.events import Resolved, around, asteps, provenance, steps
+from llama_index.llms.promptwire.filling import ManagedMessages
 from llama_index.llms.promptwire.gateway import PromptwireGateway
+from llama_index.llms.promptwire.links import followed
 from llama_index.llms.promptwire.peers import for_structure, known_metadata, spelled
+from llama_index.llms.promptwire.slots import TemplateMessages
 from pydantic import BaseModel
 
 from promptwire import log
@@ -37,14 +39,6 @@ FILL_SLOT = (
     "engine.update_prompts({'response_synthesizer:text_qa_template': ManagedPromptTemplate(...)}), and on the LLM one "
     "that says who speaks; message_mode='replace' says it is meant."
 )
-
-
-class TemplateMessages(list[ChatMessage]):
-    """The messages that an engine's template made, and the arguments that it made them from."""
-
-    def __init__(self, messages: Sequence[ChatMessage], args: Mapping[str, Any]) -> None:
-        super().__init__(messages)
-        self.args = args
 
 
 class Composed(ChatPromptTemplate):
@@ -72,13 +66,19 @@ class Run:
 
     def start(self, endpoint: str) -> Any:
         """Call an endpoint of the delegate, or its twin that takes tools."""
-        with reported(self.resolved):
+        self._tell()
+        with around(self.resolved):
             return self._call(endpoint)
 
     async def astart(self, endpoint: str) -> Any:
         """``start`` of an endpoint that is to be awaited."""
-        with reported(self.resolved):
+        self._tell()
+        with around(self.resolved):
             return await self._call(endpoint)
+
+    def _tell(self) -> None:
+        if self.resolved is not None:
+            self.resolved.announce()
 
     def _call(self, endpoint: str) -> Any:
         if not self.tools:
@@ -91,13 +91,15 @@ class Run:
 
     def structured(self, endpoint: str, output_cls: type[BaseModel], mode: PydanticProgramMode) -> Any:
         """Call an endpoint of the delegate that answers an object of a class, or a stream of them."""
-        with reported(self.resolved):
+        self._tell()
+        with around(self.resolved):
             made = self._structure(endpoint, output_cls, mode)
         return steps(made, self.resolved) if isinstance(made, Generator) else made
 
     async def astructured(self, endpoint: str, output_cls: type[BaseModel], mode: PydanticProgramMode) -> Any:
         """``structured`` of an endpoint that is to be awaited."""
-        with reported(self.resolved):
+        self._tell()
+        with around(self.resolved):
             made = await self._structure(endpoint, output_cls, mode)
         return asteps(made, self.resolved) if isinstance(made, AsyncGenerator) else made
 
@@ -208,12 +210,13 @@ class Ask:
         advice = FILL_SLOT if isinstance(self.messages, TemplateMessages) else KEEP_TEXT
         call = self._with_engine(self.call, found)
         ready = make_ready(call, found, turns, self.resolver, level=logging.WARNING, advice=advice)
-        where = found[0].where
+        where, info = found[0].where, followed(describe(ready.rendered, call.label))
         messages = [
-            item if isinstance(item, ChatMessage) else from_prompt(item, where, whole=whole) for item in ready.messages
+            from_prompt(item, where, whole=whole, origin=info) if isinstance(item, dict) else cast("ChatMessage", item)
+            for item in ready.messages
         ]
         variables = ready.rendered.values if self.report_variables else None
-        return messages, Resolved(describe(ready.rendered, call.label), found[0].model, variables)
+        return messages, Resolved(info, found[0].model, variables)
 
     def _with_engine(self, call: PromptCall, found: Found) -> PromptCall:
         """An engine's arguments are variables; not messages, whatever their name: it gives histories as texts."""

@@ -1,13 +1,14 @@
 """How ``Promptwire`` runs a ``ManagedPromptTemplate``: its messages and settings, and no other prompt on top."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.llm import LLM
 from llama_index.core.prompts import BasePromptTemplate, SelectorPromptTemplate
 from llama_index.core.types import TokenAsyncGen, TokenGen
-from llama_index.llms.promptwire.endpoints import ChatOnlyLLM
-from llama_index.llms.promptwire.filling import KnowsPrompts, ManagedMessages, plain
+from llama_index.llms.promptwire.convert import plain
+from llama_index.llms.promptwire.filling import ManagedMessages, SendsPrompts
 from llama_index.llms.promptwire.template import ManagedPromptTemplate
 
 from promptwire import log
@@ -15,7 +16,19 @@ from promptwire.errors import ConfigurationError
 from promptwire.resolver import Resolver
 
 
-class SlotLLM(KnowsPrompts, ChatOnlyLLM):
+class TemplateMessages(list[ChatMessage]):
+    """The messages that an engine's template made, and the arguments that it made them from."""
+
+    def __init__(self, messages: Iterable[ChatMessage], args: Mapping[str, Any]) -> None:
+        super().__init__(messages)
+        self.args = args
+
+    def of(self, messages: Iterable[ChatMessage]) -> "TemplateMessages":
+        """Other messages of the same arguments."""
+        return TemplateMessages(messages, self.args)
+
+
+class SlotLLM(SendsPrompts, LLM):
     """An LLM that finds the prompt of a managed template once a call, and waits for it off the loop."""
 
     def __init__(self, **fields: Any) -> None:
@@ -34,12 +47,18 @@ class SlotLLM(KnowsPrompts, ChatOnlyLLM):
         return cast("TokenAsyncGen", await _original(LLM.astream)(self, await apinned(prompt, self), **prompt_args))
 
     def _get_messages(self, prompt: BasePromptTemplate, **prompt_args: Any) -> list[ChatMessage]:
-        messages = prompt.format_messages(llm=self, **prompt_args)
-        managed = messages if isinstance(messages, ManagedMessages) else None
+        """Used by ``predict`` and its kin, on the way to the chat endpoints."""
+        messages = self.worded(prompt.format_messages(llm=self, **prompt_args))
+        known = isinstance(messages, ManagedMessages)
+        return messages if known else TemplateMessages(messages, {**prompt.kwargs, **prompt_args})
+
+    def worded(self, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+        """A template's messages with what the LLM's own output parser and system prompt add to them."""
+        made = list(messages)
         if self.output_parser is not None:
-            messages = self.output_parser.format_messages([plain(message) for message in messages])
-        messages = self._extend_messages(messages)
-        return messages if managed is None else managed.of(messages)
+            made = self.output_parser.format_messages([plain(message) for message in messages])
+        made = self._extend_messages(made)
+        return messages.of(made) if isinstance(messages, ManagedMessages | TemplateMessages) else made
 
 
 def managed_in(

@@ -1,46 +1,35 @@
 """``ManagedPromptTemplate``: a managed prompt in LlamaIndex's prompt slots."""
 
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Any
 
 from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.base.llms.generic_utils import messages_to_prompt as with_roles
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
-from llama_index.core.callbacks.base import global_stack_trace
-from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate, PromptTemplate, PromptType
+from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate, PromptType
 from llama_index.core.types import BaseOutputParser
-from llama_index.llms.promptwire.convert import from_prompt
+from llama_index.llms.promptwire.convert import from_prompt, plain
 from llama_index.llms.promptwire.endpoints import unfit
 from llama_index.llms.promptwire.events import Resolved
-from llama_index.llms.promptwire.filling import KnowsPrompts, ManagedMessages, filled, plain
-from llama_index.llms.promptwire.gateway import PromptwireGateway
+from llama_index.llms.promptwire.filling import KnowsPrompts, ManagedMessages, SendsPrompts, filled
+from llama_index.llms.promptwire.lookup import KeptElsewhere
 from llama_index.llms.promptwire.native import SHIELD, Escape, as_it_is, doubled, native_messages, shielded, source_of
-from pydantic import Field, PlainSerializer, PrivateAttr, ValidationError
+from pydantic import Field, ValidationError
 
 from promptwire.ambient import ambient_variables
 from promptwire.backends import Backend
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError, TemplateError
-from promptwire.gateway.answers import describe
 from promptwire.params import merge_variables
 from promptwire.prompts import Prompt, PromptRef, check_missing
 from promptwire.resolver import Resolver
 from promptwire.rollout import Label, choose_label
-from promptwire.search import Fallback, FindOptions, Found
-
-ONE_QUERY = 60.0
-"""Seconds that ``partial_format``, and an engine's query, hold on to a prompt."""
-
-MAX_QUERIES = 100
-
-FOR_GOOD = math.inf
+from promptwire.search import Fallback, Found
 
 _MEANT = {"prompt_label": "label", "prompt_version": "version", "prompt_variables": "the variables' own names"}
 
 
-class ManagedPromptTemplate(BasePromptTemplate):
+class ManagedPromptTemplate(KeptElsewhere):
     """A prompt template kept in Langfuse, Humanloop or files: ``ManagedPromptTemplate("rag/answer")``.
 
     Goes into any prompt slot, with any LLM. ``template_var_mappings`` names the prompt's variable for one of the
@@ -49,23 +38,10 @@ class ManagedPromptTemplate(BasePromptTemplate):
     Using it raises ``PromptwireError``.
     """
 
-    prompt_id: str
-    backend: Annotated[Any, PlainSerializer(lambda given: getattr(given, "name", given))] = None
-    label: Any = None
-    """A label; weights by label are settled when the template is made."""
-    version: int | str | None = None
     missing: str | None = None
     text_role: str = "user"
-    fallback: Annotated[Any, PlainSerializer(lambda given: None if isinstance(given, Prompt) else given)] = Field(
-        default=None, repr=False
-    )
     report_variables: bool = False
     kwargs: dict[str, Any] = Field(default_factory=dict, repr=False)  # values may be messages
-
-    _resolver: Resolver | None = PrivateAttr()
-    _found: Found | None = PrivateAttr(default=None)
-    _until: float = PrivateAttr(default=0.0)
-    _in_queries: dict[str, tuple[Found, float]] = PrivateAttr(default_factory=dict)  # shared by copies
 
     def __init__(
         self,
@@ -112,29 +88,7 @@ class ManagedPromptTemplate(BasePromptTemplate):
     @property
     def template(self) -> str:
         """As ``PromptTemplate`` has it, for chat engines: the text with ``{name}`` for each variable."""
-        return self._text(self._find()[0], as_it_is)
-
-    def prefetch(self) -> None:
-        """Fetch the prompt, so that its first use doesn't wait."""
-        self._find()
-
-    async def aprefetch(self) -> None:
-        """``prefetch`` without blocking the loop, which engines' own calls of a template would."""
-        await self._afind()
-
-    def pin(self) -> Self:
-        """A copy that stays with the version that is current now."""
-        return self._with(self._find(), FOR_GOOD)
-
-    async def apin(self) -> Self:
-        """``pin`` without blocking the loop."""
-        return self._with(await self._afind(), FOR_GOOD)
-
-    def partial_format(self, **kwargs: Any) -> Self:
-        """A copy that knows more. For a minute it stays with the version current now: an engine's whole query."""
-        twin = self._with(self._find_for_query(), max(self._until, time.monotonic() + ONE_QUERY))
-        twin.kwargs.update(kwargs)
-        return twin
+        return self._text(self._find_for_query()[0], as_it_is)
 
     def format(
         self,
@@ -144,7 +98,12 @@ class ManagedPromptTemplate(BasePromptTemplate):
         **kwargs: Any,
     ) -> str:
         """The prompt as one text. Without any of its variables: the template, for ``str.format`` (ReAct's header)."""
-        found = self._find_for_query()
+        if llm is None and messages_to_prompt is None and self._measures(kwargs):
+            found = self._to_measure()
+            if found is None:
+                return "\n".join(map(str, kwargs.values()))
+        else:
+            found = self._find_for_query()
         prompt, functions = found[0], self.function_mappings or {}
         if not kwargs and set(prompt.variables) - self._known().keys() - self._map_template_vars(functions).keys():
             return self._text(prompt, doubled)
@@ -156,14 +115,14 @@ class ManagedPromptTemplate(BasePromptTemplate):
 
     def format_messages(self, llm: BaseLLM | None = None, **kwargs: Any) -> list[ChatMessage]:
         """The messages, which ``Promptwire`` knows as this prompt's. ``llm`` is the one that they are for."""
-        messages = self._filled(self._find(), kwargs, llm)
+        messages = self._filled(self._find_for_query(), kwargs, llm)
         if llm is not None and not isinstance(llm, KnowsPrompts):
             messages.resolved.announce()
         return messages
 
     def get_template(self, llm: BaseLLM | None = None) -> str:
         """``template``; or the prompt as it is written, where LlamaIndex's own templates have no form for it."""
-        prompt, _ = self._find()
+        prompt, _ = self._find_for_query()
         try:
             return self._text(prompt, as_it_is)
         except TemplateError:
@@ -182,63 +141,13 @@ class ManagedPromptTemplate(BasePromptTemplate):
             "prompt_type": self.metadata["prompt_type"],
             **SHIELD,
         }
-        prompt, _ = self._find()
+        prompt, _ = self._find_for_query()
         if str_format:
             return PromptTemplate(self._text(prompt, doubled), **common)
         messages = self._native(prompt, shielded)
         if prompt.text is not None and messages[0].role == MessageRole.USER:
             return PromptTemplate(messages[0].content or "", **common)
         return ChatPromptTemplate(messages, **common)
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return self._with(self._found, self._until)
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """Another process has another clock: only what was pinned for good stays so."""
-        twin = self if self._until == FOR_GOOD else self._with(None, 0.0)
-        twin = twin.model_copy()
-        twin._in_queries = {}  # noqa: SLF001 - its own class
-        return super(ManagedPromptTemplate, twin).__getstate__()
-
-    def _with(self, found: Found | None, until: float) -> Self:
-        own = ("kwargs", "metadata", "template_var_mappings", "function_mappings")
-        update: dict[str, Any] = {name: dict(getattr(self, name) or {}) for name in own}
-        if found is not None:
-            update["template_vars"] = self._names(found[0])  # what a dump tells
-        twin = self.model_copy(update=update)
-        twin._found, twin._until = found, until  # noqa: SLF001 - its own class
-        return twin
-
-    def _names(self, prompt: Prompt) -> list[str]:
-        """The names to fill in, as engines know them; placeholders are among them."""
-        engines = {theirs: name for name, theirs in (self.template_var_mappings or {}).items()}
-        return [engines.get(name, name) for name in (*prompt.variables, *prompt.placeholders)]
-
-    def _find(self) -> Found:
-        return self._held() or (self._resolver or default_resolver()).find(self.prompt_id, **self._options())
-
-    async def _afind(self) -> Found:
-        return self._held() or await (self._resolver or default_resolver()).afind(self.prompt_id, **self._options())
-
-    def _held(self) -> Found | None:
-        return self._found if time.monotonic() < self._until else None
-
-    def _find_for_query(self) -> Found:
-        """An engine measures and fills a template several times in a query; all with one version."""
-        under_way = global_stack_trace.get()[1:]  # LlamaIndex's events, whoever listens; the first is the root of all
-        if not under_way or self._held():
-            return self._find()
-        now = time.monotonic()
-        found, until = self._in_queries.get(under_way[0], (None, 0.0))
-        if found is None or now >= until:
-            found = self._find()
-            if len(self._in_queries) >= MAX_QUERIES:
-                self._in_queries.clear()
-            self._in_queries[under_way[0]] = found, time.monotonic() + ONE_QUERY
-        return found
-
-    def _options(self) -> FindOptions:
-        return {"backend": self.backend, "label": self.label, "version": self.version, "fallback": self.fallback}
 
     def _known(self) -> dict[str, Any]:
         """The variables that need no argument, under the prompt's names."""
@@ -247,11 +156,11 @@ class ManagedPromptTemplate(BasePromptTemplate):
     def _filled(self, found: Found, given: Mapping[str, Any], llm: BaseLLM | None) -> ManagedMessages:
         values = merge_variables(self._map_all_vars({**self.kwargs, **given}), ambient_variables())
         missing = self.missing or (self._resolver or default_resolver()).missing
-        whole = not isinstance(llm, KnowsPrompts | PromptwireGateway)
-        rendered, messages = filled(found, values, missing, self.text_role, whole=whole)
+        whole = not isinstance(llm, SendsPrompts)
+        info, messages = filled(found, values, missing, self.text_role, label=self.label, whole=whole)
         if self.output_parser is not None:
             messages = self.output_parser.format_messages([plain(message) for message in messages])
-        told = Resolved(describe(rendered, self.label), found[0].model, values if self.report_variables else None)
+        told = Resolved(info, found[0].model, values if self.report_variables else None)
         return ManagedMessages(messages, found, told)
 
     def _text(self, prompt: Prompt, escape: Escape) -> str:
@@ -264,5 +173,10 @@ class ManagedPromptTemplate(BasePromptTemplate):
         return [plain(from_prompt(item, prompt.where, whole=True)) for item in items]
 
 
+def _measured_names(template: ManagedPromptTemplate) -> list[str]:
+    found = template._to_measure()  # noqa: SLF001 - its own property
+    return template._names(found[0]) if found else []  # noqa: SLF001 - as above
+
+
 # A field, whose value is known only once the prompt is: pydantic leaves properties of its name out of a class's body.
-ManagedPromptTemplate.template_vars = property(lambda self: self._names(self._find_for_query()[0]))  # type: ignore[assignment]
+ManagedPromptTemplate.template_vars = property(_measured_names)  # type: ignore[assignment]
