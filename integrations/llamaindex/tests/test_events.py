@@ -151,6 +151,22 @@ async def test_tags_are_added_to_the_callers(
     assert active_instrument_tags.get() == {}
 
 
+@pytest.mark.parametrize("where", ["root", "llama_index.llms.promptwire.base"])
+async def test_whoever_listens_sees_the_span_around(
+    where: str, endpoint: str, call: Any, llm: Promptwire, openai: FakeOpenAI
+) -> None:
+    """Nobody else can tell that there is none: it costs as much as what is done inside it."""
+    dispatcher, handler = get_dispatcher(where), Spans()
+    await call(llm, endpoint)
+    dispatcher.add_span_handler(handler)
+    try:
+        await call(llm, endpoint)
+    finally:
+        dispatcher.span_handlers.remove(handler)
+    name = f"Promptwire.{endpoint.replace('complete', 'chat')}"
+    assert [one.partition("-")[0] for one in handler.seen].count(name) == 1
+
+
 async def test_one_span_a_prediction(llm: Promptwire, spans: Any, openai: FakeOpenAI) -> None:
     llm.predict(PromptTemplate("Hi"))
     await llm.apredict(PromptTemplate("Hi"))

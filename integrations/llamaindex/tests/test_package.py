@@ -2,13 +2,16 @@
 
 import tomllib
 from pathlib import Path
+from zipfile import ZipFile
 
 import llama_index.llms.promptwire as package
+import pytest
 from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.prompts import BasePromptTemplate
 
-PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
 def test_class() -> None:
@@ -26,3 +29,11 @@ def test_the_hub_knows_every_class() -> None:
     assert hub["import_path"] == package.__name__
     assert sorted(hub["class_authors"]) == [name for name in sorted(package.__all__) if not name.endswith("Event")]
     assert PROJECT["project"]["name"] == "llama-index-llms-" + package.__name__.rpartition(".")[2]
+
+
+def test_the_wheel_holds_the_leaf_of_the_namespace_alone(tmp_path: Path) -> None:
+    builders = pytest.importorskip("hatchling.builders.wheel")
+    [wheel] = builders.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    names = [name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name]
+    assert {name.rpartition("/")[0] for name in names} == {"llama_index/llms/promptwire"}
+    assert {"llama_index/llms/promptwire/__init__.py", "llama_index/llms/promptwire/py.typed"} <= set(names)

@@ -37,15 +37,28 @@ def known_metadata(llm: LLM) -> LLMMetadata:
 
 
 def provider_of(llm: LLM) -> str:
-    """Told by the package: ``llama_index.llms.<provider>`` of the class or of one that it derives from."""
-    if isinstance(llm, PromptwireGateway):
-        return split_provider(llm.model)[0] or DEFAULT_PROVIDER
+    """Told by the package, ``llama_index.llms.<provider>``, or by the model's prefix where that says it."""
+    if (model := _routed(llm)) is not None:
+        prefix, slash, _ = model.partition("/")
+        return split_provider(model)[0] or (prefix if slash else DEFAULT_PROVIDER)
+    return _package_of(llm)
+
+
+def _package_of(llm: LLM) -> str:
+    """The provider's name in the package of the class, or of one that it derives from."""
     for base in type(llm).__mro__:
         before, found, rest = base.__module__.partition("llama_index.llms.")
         if found and not before:
             name = rest.partition(".")[0]
             return _PROVIDERS.get(name, name)
     return type(llm).__name__
+
+
+def _routed(llm: LLM) -> str | None:
+    """The model as ``<provider>/<model>``, of an LLM that takes it so: our own, and LlamaIndex's ``LiteLLM``."""
+    if isinstance(llm, PromptwireGateway):
+        return llm.model
+    return str(getattr(llm, "model", "")) if _package_of(llm) == "litellm" else None
 
 
 def address_of(llm: LLM) -> str | None:
@@ -57,8 +70,8 @@ def address_of(llm: LLM) -> str | None:
 
 def model_name(llm: LLM) -> str | None:
     """The name of its model, where it has one."""
-    if isinstance(llm, PromptwireGateway):
-        return split_provider(llm.model)[1]
+    if (model := _routed(llm)) is not None:
+        return model.removeprefix(f"{provider_of(llm)}/")
     found = getattr(llm, "model", None) or getattr(llm, "model_name", None)
     return found if isinstance(found, str) else None
 
@@ -72,7 +85,7 @@ def renamed(llm: LLM, choice: Choice) -> dict[str, str | None]:
         raise PromptConfigError(
             f"the model{choice.named_by} can't be set on llm={type(llm).__name__}(): ignore_prompt_model=True leaves it"
         )
-    return {field: f"{choice.provider}/{choice.model}" if isinstance(llm, PromptwireGateway) else choice.model}
+    return {field: choice.model if _routed(llm) is None else f"{choice.provider}/{choice.model}"}
 
 
 def usable(llm: LLM, choice: Choice) -> LLM:
