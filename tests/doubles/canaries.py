@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 # No tag of a model or a word of prose: "sk-" or "hl-" and more, or Basic credentials that begin with "pk-lf".
-FORM = re.compile(rb"(?<![\w.-])(?:sk|hl)-[A-Za-z0-9][\w-]{2,}|" + base64.b64encode(b"pk-lf-").rstrip(b"=") + rb"[\w+/]{8,}")
+FORM = re.compile(
+    rb"(?<![\w.-])(?:sk|hl)-[A-Za-z0-9][\w-]{2,}|" + base64.b64encode(b"pk-lf-").rstrip(b"=") + rb"[\w+/]{8,}"
+)
 LOGGERS = ("promptwire", "langchain_promptwire", "llama_index.llms.promptwire")
 MAX_BYTES = 5_000_000
 # What tests write keys into themselves, as a user would.
@@ -31,7 +33,9 @@ class Canaries:
         """Note a key in a text or in bytes, masked: the note is shown."""
         data = shown if isinstance(shown, bytes) else shown.encode("utf-8", "replace")
         if found := FORM.search(data):
-            self.seen.append(f"{where}: {found[0][:5].decode()}... in {data[max(found.start() - 60, 0) : found.start()]!r}")
+            self.seen.append(
+                f"{where}: {found[0][:5].decode()}... in {data[max(found.start() - 60, 0) : found.start()]!r}"
+            )
 
     def look_through(self, folder: Path) -> None:
         """The files that a test has left."""

@@ -80,7 +80,7 @@ class RedisServer:
 
         client = redis.Redis(**self._place, password=self.password, protocol=2, socket_timeout=0.5)
         with contextlib.suppress(redis.RedisError):  # halted, or full
-            for name in client.keys():
+            for name in client.scan_iter():
                 CANARIES.look("Redis", name)
                 with contextlib.suppress(redis.ResponseError):  # not a text
                     CANARIES.look(f"Redis' {name!r}", client.getrange(name, 0, MAX_BYTES))

@@ -151,7 +151,8 @@ def _use(prompt: Prompt) -> None:
         assert from_record(json.loads(json.dumps(to_record(prompt)))) == prompt
         assert unseal(key, seal(key, prompt)) == prompt
     with suppress(PromptwireError):
-        rendered = prompt.render({**dict.fromkeys(prompt.variables, MARK), **dict.fromkeys(prompt.placeholders, [])})
+        slots: dict[str, list[Any]] = {name: [] for name in prompt.placeholders}
+        rendered = prompt.render({**dict.fromkeys(prompt.variables, MARK), **slots})
         stored = [step.message["role"] for step in prompt.steps if hasattr(step, "message") or hasattr(step, "role")]
         assert [message["role"] for message in rendered.messages] == stored
 

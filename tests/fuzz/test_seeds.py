@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz.targets import TARGETS, Sent, _check_sent
+from tests.fuzz.targets import TARGETS
 
 SEEDS = Path(__file__).parent / "seeds"
 
