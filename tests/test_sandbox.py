@@ -216,6 +216,7 @@ def test_an_error_says_where_and_why_but_no_value() -> None:
         == "files prompt 'p', line 2: 'autoescape' is not available"
     )
     assert refusal("{{ x }}", x=10**5000).startswith("files prompt 'p': ")
+    assert refusal("{{ " + "1" * 20_000 + " }}") == "files prompt 'p', line 1: a number is too large"
     assert refusal("{{ " + "not " * 9000 + "x }}") == "files prompt 'p': it is nested too deeply"
 
 

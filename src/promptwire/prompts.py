@@ -208,7 +208,7 @@ class Prompt(Displayed):
                 tuple(dict.fromkeys(gaps)),
             )
         if text_role != "user" and self.text is not None:
-            items[0]["role"] = text_role  # type: ignore[index]
+            items[0]["role"] = text_role
         return RenderedPrompt(self, items, source, missing, is_open=is_open, values=values)
 
     def _fill(self, values: Mapping[str, Any], gaps: list[str] | None) -> tuple[list[Any], bool]:

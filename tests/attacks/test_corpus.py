@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from promptwire import Prompt, PromptwireError
 from tests.attacks.corpus import entries, expand
 
 ENTRIES = entries()
@@ -63,6 +64,16 @@ def test_an_attack_ends_within_its_bounds(number: int, told: dict[int, dict[str,
         assert len(row["roles"]) == 1
         assert not any(sign in row["says"] for sign in ESCAPED)
         assert row["length"] <= max(6_100_000, 12 * len(expand(entry["text"])))
+
+
+def test_a_refusal_says_where_and_why_and_no_value() -> None:
+    small = [entry for entry in ENTRIES if entry["dialect"] == "jinja" and not entry.get("heavy")]
+    for entry in small:
+        try:
+            Prompt("p", text=expand(entry["text"]), dialect="jinja").render({"x": SECRET})
+        except PromptwireError as error:
+            assert str(error).startswith("memory prompt 'p'")  # noqa: PT017 - many of them are refused, not all
+            assert SECRET not in str(error)
 
 
 def test_the_corpus_is_large_and_repeats_nothing() -> None:

@@ -69,7 +69,8 @@ def fuzz_jinja(data: bytes) -> None:
     text = text_of(data)
     with suppress(TemplateError):
         template = compile_template(text, "jinja")
-        for missing in ([], None):
+        modes: tuple[list[str] | None, ...] = ([], None)
+        for missing in modes:
             with suppress(TemplateError):
                 rendered = template.render(VALUES, missing)
                 assert type(rendered) is str
