@@ -66,14 +66,19 @@ def test_an_attack_ends_within_its_bounds(number: int, told: dict[int, dict[str,
         assert row["length"] <= max(6_100_000, 12 * len(expand(entry["text"])))
 
 
-def test_a_refusal_says_where_and_why_and_no_value() -> None:
-    small = [entry for entry in ENTRIES if entry["dialect"] == "jinja" and not entry.get("heavy")]
-    for entry in small:
-        try:
-            Prompt("p", text=expand(entry["text"]), dialect="jinja").render({"x": SECRET})
-        except PromptwireError as error:
-            assert str(error).startswith("memory prompt 'p'")  # noqa: PT017 - many of them are refused, not all
-            assert SECRET not in str(error)
+def refusal(text: str) -> str | None:
+    try:
+        Prompt("p", text=text, dialect="jinja").render({"x": SECRET})
+    except PromptwireError as error:
+        return str(error)
+    return None
+
+
+def test_a_refusal_names_the_prompt_and_no_value() -> None:
+    small = [expand(entry["text"]) for entry in ENTRIES if entry["dialect"] == "jinja" and not entry.get("heavy")]
+    said = [message for text in small if (message := refusal(text)) is not None]
+    assert len(said) > 200
+    assert [message for message in said if not message.startswith("memory prompt 'p'") or SECRET in message] == []
 
 
 def test_the_corpus_is_large_and_repeats_nothing() -> None:
