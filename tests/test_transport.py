@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -154,6 +155,33 @@ def test_a_compressed_answer_is_read_though_none_was_asked_for(door: Door, plain
     assert door.find(Resolver(backend(plain.url)), "x")[0].text == "Hello"
     assert door.exchange(Request("GET", plain.url)).body == PROMPT
     assert {request.headers["accept-encoding"] for request in plain.requests} == {"identity"}
+
+
+def test_a_compressed_answer_grows_no_further_than_its_bound(door: Door, plain: Plain) -> None:
+    bomb = gzip.compress(b" " * 100_000_000)
+    plain.reply = Answer(200, bomb, {"Content-Encoding": "x-gzip"})
+    tracemalloc.start()
+    try:
+        with pytest.raises(BackendError, match="larger than 10 MB"):
+            door.find(Resolver(backend(plain.url)), "x")
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("coding", ["gzip, gzip", "br", "zstd", "gzip,br"])
+def test_layers_of_compression_are_refused(coding: str, door: Door, plain: Plain) -> None:
+    plain.reply = Answer(200, gzip.compress(gzip.compress(PROMPT)), {"Content-Encoding": coding})
+    with pytest.raises(BackendError, match="a compression that was not asked for"):
+        door.find(Resolver(backend(plain.url), timeout=0.5), "x")
+    with pytest.raises(TransportError):
+        door.exchange(Request("GET", plain.url))
+
+
+def test_what_only_claims_to_be_compressed_is_refused(door: Door, plain: Plain) -> None:
+    plain.reply = Answer(200, PROMPT, {"Content-Encoding": "gzip"})
+    with pytest.raises(TransportError, match="broken"):
+        door.exchange(Request("GET", plain.url))
 
 
 def drip_headers(connection: socket.socket) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptwire.backends import Backend
+from promptwire.backends.folder import replace_text
 from promptwire.errors import BackendUnavailableError, ConfigurationError
 from promptwire.prompts import Prompt
 from promptwire.refs import PromptRef
@@ -75,9 +76,7 @@ def printable(text: str) -> str:
 def write_lock(path: str | os.PathLike[str], entries: Iterable[Locked]) -> None:
     """Write the file, whole or not at all."""
     text = dump_lock(entries)
-    aside = Path(f"{os.fspath(path)}.tmp")
-    aside.write_text(text, "utf-8", newline="\n")
-    aside.replace(path)
+    replace_text(Path(path), Path(f"{os.fspath(path)}.tmp"), text)
 
 
 def read_lock(path: str | os.PathLike[str]) -> tuple[Locked, ...]:

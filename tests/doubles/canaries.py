@@ -73,7 +73,7 @@ def watching() -> Iterator[Canaries]:
 
     logging.setLogRecordFactory(record)
     PromptwireError.__new__ = made  # type: ignore[assignment,method-assign]
-    pickle.dumps = dumped  # type: ignore[assignment]
+    pickle.dumps = dumped
     restore_spans = _watch_spans()
     try:
         yield CANARIES

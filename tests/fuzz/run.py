@@ -1,22 +1,24 @@
 """Coverage-guided fuzzing by atheris: ``python -m tests.fuzz.run SECONDS [TARGET ...]``, a process for each target."""
 
+import importlib
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 SEEDS = Path(__file__).parent / "seeds"
+FOUND = Path(".hypothesis")  # what breaks a promise is left there, as a file that becomes a seed
 
 
 def fuzz(name: str, seconds: int) -> None:
     """Run one target in this process; atheris ends it."""
-    import atheris
-
+    atheris = importlib.import_module("atheris")  # a group of its own: few Pythons have it
     with atheris.instrument_imports(include=["promptwire", "jinja2", "yaml"]):
         from tests.fuzz.targets import TARGETS
 
+    FOUND.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as corpus:
-        told = [f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=2048", f"-artifact_prefix=fuzz-{name}-"]
+        told = [f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=2048", f"-artifact_prefix={FOUND}/{name}-"]
         atheris.Setup([sys.argv[0], *told, corpus, str(SEEDS / name)], TARGETS[name])
         atheris.Fuzz()
 

@@ -69,7 +69,8 @@ def fuzz_jinja(data: bytes) -> None:
     text = text_of(data)
     with suppress(TemplateError):
         template = compile_template(text, "jinja")
-        for missing in ([], None):
+        modes: tuple[list[str] | None, ...] = ([], None)
+        for missing in modes:
             with suppress(TemplateError):
                 rendered = template.render(VALUES, missing)
                 assert type(rendered) is str
@@ -151,7 +152,8 @@ def _use(prompt: Prompt) -> None:
         assert from_record(json.loads(json.dumps(to_record(prompt)))) == prompt
         assert unseal(key, seal(key, prompt)) == prompt
     with suppress(PromptwireError):
-        rendered = prompt.render({**dict.fromkeys(prompt.variables, MARK), **dict.fromkeys(prompt.placeholders, [])})
+        slots: dict[str, list[Any]] = {name: [] for name in prompt.placeholders}
+        rendered = prompt.render({**dict.fromkeys(prompt.variables, MARK), **slots})
         stored = [step.message["role"] for step in prompt.steps if hasattr(step, "message") or hasattr(step, "role")]
         assert [message["role"] for message in rendered.messages] == stored
 

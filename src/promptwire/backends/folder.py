@@ -52,8 +52,7 @@ class Folder:
         draft = path.with_name(f".promptwire-{os.getpid()}-{threading.get_ident()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(text, encoding="utf-8", newline="\n")
-            draft.replace(path)
+            replace_text(path, draft, text)
         except (OSError, ValueError) as error:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -77,6 +76,14 @@ class Folder:
 
     def _holds(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self.root.resolve())
+
+
+def replace_text(path: Path, draft: Path, text: str) -> None:
+    """Write a file whole or not at all, by a draft beside it; a link planted in the draft's place is not followed."""
+    draft.unlink(missing_ok=True)
+    with draft.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+    draft.replace(path)
 
 
 def is_file(path: Path) -> bool:
