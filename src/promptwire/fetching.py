@@ -116,7 +116,15 @@ class Fetcher:
         """A lock of our own, whatever state a forked parent's was in."""
         self._lock = threading.Lock()
 
-    def start(self, slot: Slot, now: float, deadline: float, instead: PromptwireError | None = None) -> Flight[Prompt]:
+    def start(
+        self,
+        slot: Slot,
+        now: float,
+        deadline: float,
+        instead: PromptwireError | None = None,
+        *,
+        waited_for: bool = True,
+    ) -> Flight[Prompt]:
         """The flight for a slot: the one under way, or a new one. With ``instead`` it asks the store alone."""
         with self._lock:
             flight = slot.flight
@@ -125,7 +133,7 @@ class Fetcher:
                 return flight
             slot.flight = flight = Flight(max(deadline, now + self._timeout))
             flight.soonest = deadline  # a store must not cost this caller the answer
-        self._workers.submit(slot.source, lambda: self._run(slot, flight, instead))
+        self._workers.submit(slot.source, lambda: self._run(slot, flight, instead), waited_for=waited_for)
         return flight
 
     def verdict(self, slot: Slot, now: float) -> tuple[PromptwireError | None, bool]:

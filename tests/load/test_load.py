@@ -99,11 +99,11 @@ class Run:
         return [max(span[n] for span in self.of(key)) for n in range(3)]
 
     def growth(self) -> float:
-        """The late memory over the early."""
-        ratios = []
+        """The memory at the end over that amid the run."""
+        ratios: list[float] = []
         for report in self.reports:
             tenth = max(len(report["memory"]) // 10, 1)
-            ratios.append(median(report["memory"][-tenth:]) / median(report["memory"][2 * tenth : 4 * tenth]))
+            ratios.append(median(report["memory"][-tenth:]) / median(report["memory"][4 * tenth : 6 * tenth]))
         return max(ratios)
 
     def unexplained(self) -> list[tuple[str, float, float]]:
