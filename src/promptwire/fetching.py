@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Generic, TypeVar, cast
 
-from promptwire.attempts import attempt, fetch_prompt
+from promptwire.attempts import attempt, fetch_prompt, without_locals
 from promptwire.backends import Backend
 from promptwire.backends.http import Http, NotModifiedError
 from promptwire.cache import NEVER, Slot
@@ -180,7 +180,7 @@ class Fetcher:
             try:
                 flight.settle(attempt(work, http))
             except PromptwireError as error:
-                flight.settle(error)
+                flight.settle(without_locals(error))
 
         self._workers.submit((backend.name, backend.identity), settle)
         return flight
@@ -224,7 +224,7 @@ class Fetcher:
         except NotModifiedError:
             self._landed(slot, flight, known, slot.etags)  # type: ignore[arg-type]
         except PromptwireError as error:
-            self._failed(slot, flight, error)
+            self._failed(slot, flight, without_locals(error))
         else:
             self._landed(slot, flight, prompt, http.etags)
 

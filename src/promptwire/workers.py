@@ -14,7 +14,7 @@ IDLE_SECONDS = 30.0
 
 
 class Workers:
-    """Runs jobs in order of arrival, but first those that are waited for; at most ``per_source`` at once for one source.
+    """Runs jobs in order of arrival, but those waited for first; at most ``per_source`` at once for one source.
 
     The cap keeps one hanging server from taking every thread. Daemon threads, unlike those of
     ``concurrent.futures``, are not joined at exit: a fetch under way never delays it.
