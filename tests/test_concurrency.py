@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from promptwire.search import Found
-    from tests.conftest import Door, Stub
+    from tests.conftest import Clock, Door, Stub
 
     Until = Callable[..., None]
 
@@ -217,6 +217,35 @@ def test_a_wait_in_the_queue_says_nothing_of_the_host(door: Door, stub: type[Stu
         assert [answer.result(30)[1] for answer in busy] == ["fresh"] * 8
     until(lambda: backend.fetched["queued"] == 1)
     assert door.source(resolver, "another") == "fresh"
+
+
+def test_what_somebody_waits_for_comes_before_refreshes(
+    door: Door, stub: type[Stub], clock: Clock, until: Until
+) -> None:
+    """A thousand prompts whose time is up at once must not keep the one that is new from its deadline."""
+    gate, order = threading.Event(), list[str]()
+
+    def reply(ref: PromptRef, _: object) -> Prompt:
+        order.append(ref.id)
+        assert ref.id in known or gate.wait(30)
+        return Prompt(ref.id, text="Hello")
+
+    known = {f"p{number}" for number in range(100)}
+    backend = stub(reply)
+    resolver = Resolver(backend, timeout=30)
+    for name in sorted(known):
+        resolver.find(name)
+    clock.ahead += 61
+    stale, known = sorted(known), set()
+    order.clear()
+    assert {door.source(resolver, name) for name in stale} == {"stale"}
+    until(lambda: len(order) == 8)
+    with ThreadPoolExecutor(1) as pool:
+        new = pool.submit(resolver.find, "new")
+        until(lambda: resolver._cache.select("new") and resolver._cache.select("new")[0].flight)  # noqa: SLF001
+        gate.set()
+        assert new.result(30)[1] == "fresh"
+    assert order.index("new") < 16, "as soon as one of the eight threads was free"
 
 
 async def test_a_slow_host_does_not_stall_another_asked_in_the_same_breath(langfuse: FakeLangfuse) -> None:

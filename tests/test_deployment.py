@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from tests.doubles.redis_server import RIGHTS
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 PAGE = (ROOT / "docs" / "deployment.md").read_text("utf-8")
@@ -42,6 +44,19 @@ def test_the_proxies_share_the_redis_of_the_file_and_hold_no_key() -> None:
         assert value == f"${{{name}:?}}" or name == "PROMPTWIRE_STORE"
     config = proxy["command"][proxy["command"].index("--config") + 1]
     assert any(volume.split(":")[1] == config for volume in proxy["volumes"])
+
+
+def test_the_page_has_its_reader_set_what_the_file_asks_for() -> None:
+    asked = {name for name, value in SERVICES["proxy"]["environment"].items() if value.endswith(":?}")}
+    exported = re.search(r"^export (.*)\ndocker compose", PAGE, re.MULTILINE)
+    assert exported
+    assert {word.partition("=")[0] for word in exported[1].split()} == asked
+
+
+def test_the_rights_that_the_page_gives_to_a_user_of_redis_are_those_that_were_tried() -> None:
+    given = re.search(r"-@all ((?:\+\w+\s*)+)`", PAGE)
+    assert given
+    assert given[1].replace("+", "").split() == RIGHTS.split()
 
 
 def test_the_environment_that_the_config_names_is_given() -> None:

@@ -2,6 +2,7 @@
 
 import random
 import time
+import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -46,3 +47,12 @@ def _may_retry(error: Exception, pause: float, http: Http) -> bool:
         return False
     time.sleep(wait)
     return True
+
+
+def without_locals(error: PromptwireError) -> PromptwireError:
+    """The same, to be remembered: its tracebacks stay, but not what was in their frames, answers and keys among it."""
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
+    return error

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Generic, TypeVar, cast
 
-from promptwire.attempts import attempt, fetch_prompt
+from promptwire.attempts import attempt, fetch_prompt, without_locals
 from promptwire.backends import Backend
 from promptwire.backends.http import Http, NotModifiedError
 from promptwire.cache import NEVER, Slot
@@ -116,7 +116,15 @@ class Fetcher:
         """A lock of our own, whatever state a forked parent's was in."""
         self._lock = threading.Lock()
 
-    def start(self, slot: Slot, now: float, deadline: float, instead: PromptwireError | None = None) -> Flight[Prompt]:
+    def start(
+        self,
+        slot: Slot,
+        now: float,
+        deadline: float,
+        instead: PromptwireError | None = None,
+        *,
+        waited_for: bool = True,
+    ) -> Flight[Prompt]:
         """The flight for a slot: the one under way, or a new one. With ``instead`` it asks the store alone."""
         with self._lock:
             flight = slot.flight
@@ -125,7 +133,7 @@ class Fetcher:
                 return flight
             slot.flight = flight = Flight(max(deadline, now + self._timeout))
             flight.soonest = deadline  # a store must not cost this caller the answer
-        self._workers.submit(slot.source, lambda: self._run(slot, flight, instead))
+        self._workers.submit(slot.source, lambda: self._run(slot, flight, instead), waited_for=waited_for)
         return flight
 
     def verdict(self, slot: Slot, now: float) -> tuple[PromptwireError | None, bool]:
@@ -172,7 +180,7 @@ class Fetcher:
             try:
                 flight.settle(attempt(work, http))
             except PromptwireError as error:
-                flight.settle(error)
+                flight.settle(without_locals(error))
 
         self._workers.submit((backend.name, backend.identity), settle)
         return flight
@@ -216,7 +224,7 @@ class Fetcher:
         except NotModifiedError:
             self._landed(slot, flight, known, slot.etags)  # type: ignore[arg-type]
         except PromptwireError as error:
-            self._failed(slot, flight, error)
+            self._failed(slot, flight, without_locals(error))
         else:
             self._landed(slot, flight, prompt, http.etags)
 

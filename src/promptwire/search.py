@@ -83,8 +83,9 @@ class Search:
         if error is not None and not probing:
             self._found = self._instead(error)
             return None
-        flight = fetcher.start(slot, now, self.deadline)
-        if (stale := self._young_enough()) is not None:
+        stale = self._young_enough()
+        flight = fetcher.start(slot, now, self.deadline, waited_for=stale is None)
+        if stale is not None:
             self._found = stale, "stale"
         elif error is not None:
             self._found = self._in_hand(error)

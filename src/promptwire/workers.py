@@ -14,7 +14,7 @@ IDLE_SECONDS = 30.0
 
 
 class Workers:
-    """Runs jobs in order of arrival, at most ``per_source`` at once for one source.
+    """Runs jobs in order of arrival, but those waited for first; at most ``per_source`` at once for one source.
 
     The cap keeps one hanging server from taking every thread. Daemon threads, unlike those of
     ``concurrent.futures``, are not joined at exit: a fetch under way never delays it.
@@ -29,18 +29,19 @@ class Workers:
     def reset(self) -> None:
         """Start over with no threads and no jobs."""
         self._changed = threading.Condition(threading.Lock())
-        self._queue: deque[tuple[Hashable, Job]] = deque()
+        self._waited_for: deque[tuple[Hashable, Job]] = deque()
+        self._others: deque[tuple[Hashable, Job]] = deque()
         self._running: Counter[Hashable] = Counter()
         self._threads = 0
         self._idle = 0
 
-    def submit(self, source: Hashable, job: Job) -> None:
+    def submit(self, source: Hashable, job: Job, *, waited_for: bool = True) -> None:
         """Run ``job``, which must not raise, when a thread is free."""
         with self._changed:
-            self._queue.append((source, job))
+            (self._waited_for if waited_for else self._others).append((source, job))
             self._changed.notify()
             # A thread that was notified but has not woken yet is still counted idle: one job each.
-            if self._threads < self._limit and len(self._queue) > self._idle:
+            if self._threads < self._limit and len(self._waited_for) + len(self._others) > self._idle:
                 self._start_thread()
 
     def _start_thread(self) -> None:
@@ -66,15 +67,16 @@ class Workers:
         """The next job whose source is under its cap; ``None`` ends an idle thread."""
         with self._changed:
             while True:
-                for index, (source, job) in enumerate(self._queue):
-                    if self._running[source] < self._per_source:
-                        del self._queue[index]
-                        self._running[source] += 1
-                        return source, job
+                for queue in (self._waited_for, self._others):
+                    for index, (source, job) in enumerate(queue):
+                        if self._running[source] < self._per_source:
+                            del queue[index]
+                            self._running[source] += 1
+                            return source, job
                 self._idle += 1
                 woken = self._changed.wait(IDLE_SECONDS)
                 self._idle -= 1
-                if not woken and not self._queue:
+                if not woken and not self._waited_for and not self._others:
                     self._threads -= 1
                     return None
 

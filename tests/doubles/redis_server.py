@@ -14,6 +14,8 @@ from tests.doubles.canaries import CANARIES, MAX_BYTES
 from tests.doubles.tls import Certificate
 
 EXECUTABLE = shutil.which("redis-server") or shutil.which("valkey-server")
+RIGHTS = "getrange pttl set eval get del publish subscribe unsubscribe ping"
+"""What docs/deployment.md says a user needs."""
 
 
 class RedisServer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 import asyncio
 import socket
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -75,3 +76,16 @@ def test_a_name_that_no_host_can_have_is_a_configuration_error(
     with pytest.raises(ConfigurationError, match="check the host") as caught:
         door.find(Resolver(backend), ID)
     assert "canary" not in str(caught.value)
+
+
+def test_an_answer_that_was_too_large_is_not_kept_with_the_error_that_says_so(door: Door, host: Host) -> None:
+    host.server.garbage("x" * 11_000_000)
+    resolver = Resolver(host.backend())
+    tracemalloc.start()
+    try:
+        for number in range(10):
+            with pytest.raises(BackendError, match="larger than 10 MB"):
+                door.find(resolver, f"p{number}")
+        assert tracemalloc.get_traced_memory()[0] < 50_000_000, "ten of them are more than a hundred"
+    finally:
+        tracemalloc.stop()

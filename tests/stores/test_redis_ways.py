@@ -12,7 +12,7 @@ import pytest
 
 from promptwire import Resolver
 from promptwire.testing import FakeLangfuse
-from tests.doubles.redis_server import RedisServer
+from tests.doubles.redis_server import RIGHTS, RedisServer
 from tests.doubles.tls import OPENSSL, Certificate
 from tests.doubles.worker import Worker
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 Until = Callable[..., None]
 Start = Callable[..., RedisServer]
-
-RIGHTS = "getrange pttl set eval get del publish subscribe unsubscribe ping"
-"""What docs/deployment.md says a user needs."""
 
 
 @pytest.fixture
