@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format lint types bench lock floor anthropic docs notebooks screenshots wheels clean
+.PHONY: help setup demo test check format lint types bench soak fuzz audit lock floor anthropic docs notebooks screenshots wheels clean
 
 # uv brings its own list of authorities; behind a company's proxy only the system's knows the proxy.
 export UV_SYSTEM_CERTS ?= 1
@@ -57,6 +57,20 @@ types: .venv/.ready ## mypy and pyright
 
 bench: .venv/.ready .venv-litellm/.ready ## the benchmarks, into benchmarks/results.md; ARGS="--quick" writes nothing
 	@$(RUN) benchmarks.run $(ARGS)
+
+SECONDS ?= 60
+
+soak: .venv/.ready ## load for SECONDS (60): one process, then eight that share a Redis, which dies again and again
+	@SOAK_SECONDS=$(SECONDS) $(RUN) pytest --quiet -n 0 tests/load $(ARGS)
+
+fuzz: .venv/.ready ## the fuzzers for SECONDS (60) in all, then every attack of the corpus
+	@$(INSTALL) --python .venv/bin/python --group fuzz
+	@$(RUN) tests.fuzz.run $(SECONDS)
+	@ATTACKS=all $(RUN) pytest --quiet -n 0 tests/attacks $(ARGS)
+
+audit: .venv/.ready ## the pins against the published vulnerabilities
+	@$(INSTALL) --python .venv/bin/python --group audit
+	@.venv/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip $(ARGS)
 
 lock: $(PRIVATE_UV) ## constraints.txt and docs/requirements.txt anew, from the newest versions allowed
 	@$(COMPILE) --universal --python-version 3.11 --group dev --group fuzz --group audit --upgrade --output-file constraints.txt > /dev/null

@@ -51,7 +51,7 @@ class Resolved:
         """Dispatch the event, in the span around."""
         if not is_heard(dispatcher):
             return
-        told = {**provenance(self.info), "content_hash": self.info.content_hash}
+        told: dict[str, Any] = {**provenance(self.info), "content_hash": self.info.content_hash}
         variables = None if self.variables is None else dict(self.variables)
         expect_unused()
         dispatcher.event(PromptResolvedEvent(**told, requested_model=self.requested_model, variables=variables))
