@@ -37,7 +37,7 @@ def linked(info: PromptInfo | None) -> Generator[None]:
 
     Langfuse's are linked to the version, if it is one of Langfuse's own: to a fallback they aren't. OpenInference's
     get the provenance as metadata, and the version as their template's. Where the program hasn't imported an
-    OpenInference, or a langfuse that can propagate a prompt (version 5), nothing is done. Also right around an
+    OpenInference, or a langfuse that can propagate a prompt (4.14), nothing is done. Also right around an
     ``await``: other tasks see nothing of it.
     """
     with ExitStack() as stack:
