@@ -73,7 +73,7 @@ audit: .venv/.ready ## the pins against the published vulnerabilities
 	@.venv/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip $(ARGS)
 
 lock: $(PRIVATE_UV) ## constraints.txt and docs/requirements.txt anew, from the newest versions allowed
-	@$(COMPILE) --universal --python-version 3.11 --group dev --group fuzz --group audit --upgrade --output-file constraints.txt > /dev/null
+	@$(COMPILE) --universal --python-version 3.11 --group dev --group fuzz --group audit --group setup --upgrade --output-file constraints.txt > /dev/null
 	@"$(UV)" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
 		--group docs --upgrade --output-file docs/requirements.txt > /dev/null
 
@@ -110,7 +110,7 @@ clean: ## removes what the other commands made, but for .uv
 	@"$(PYTHON)" -m venv .uv
 	@PIP_CERT="$${PIP_CERT:-$$("$(PYTHON)" -c \
 		'import ssl; paths = ssl.get_default_verify_paths(); print(paths.cafile or paths.capath or "")')}" \
-		.uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+		.uv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 
 .venv/.ready: .venv/bin/python constraints.txt $(PROJECTS)
 	@$(INSTALL) --python $< --group dev -e '.[cli,notebook,otel,proxy,redis]' $(EDITABLE)
