@@ -248,6 +248,33 @@ def test_what_somebody_waits_for_comes_before_refreshes(
     assert order.index("new") < 16, "as soon as one of the eight threads was free"
 
 
+def test_a_refresh_that_somebody_has_come_to_wait_for_comes_before_the_others(
+    door: Door, stub: type[Stub], clock: Clock, until: Until
+) -> None:
+    """Who finds a prompt too old to be used must not wait behind every other refresh."""
+    gate, order = threading.Event(), list[str]()
+
+    def reply(ref: PromptRef, _: object) -> Prompt:
+        order.append(ref.id)
+        assert len(order) <= 100 or gate.wait(30)
+        return Prompt(ref.id, text="Hello")
+
+    resolver = Resolver(stub(reply), timeout=30, max_stale=120)
+    names = [f"p{number}" for number in range(100)]
+    for name in names:
+        resolver.find(name)
+    clock.ahead += 61
+    assert {door.source(resolver, name) for name in names} == {"stale"}
+    until(lambda: len(order) == 108)
+    clock.ahead += 120
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(resolver.find, names[-1]) for _ in range(2)]
+        until(lambda: (one := resolver._cache.select(names[-1])[0].flight) and not one.patient)  # noqa: SLF001
+        gate.set()
+        assert {one.result(30)[1] for one in waiting} <= {"fresh", "cached"}
+    assert order.index(names[-1], 100) < 116, "as soon as one of the eight threads was free"
+
+
 async def test_a_slow_host_does_not_stall_another_asked_in_the_same_breath(langfuse: FakeLangfuse) -> None:
     resolver = Resolver("langfuse", timeout=30)
     await resolver.afind("greeting")  # leaves one idle thread, which both would count on

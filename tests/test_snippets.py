@@ -92,11 +92,14 @@ def ran(command: str, folder: Path, port: int = 0) -> "subprocess.CompletedProce
 
 
 @contextmanager
-def serving(folder: Path, *words: str) -> Iterator[int]:
+def serving(folder: Path, *words: str, before: tuple[str, ...] = ()) -> Iterator[int]:
     """``promptwire serve`` with these words, until it answers; stopped, it must exit with 0."""
     port = free_port()
-    command = [sys.executable, "-m", "promptwire", "serve", *words, "--port", str(port)]
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+    settings = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+    env = {**os.environ, **settings, **dict(word.split("=", 1) for word in before if "=" in word)}
+    around = [str(Path(sys.executable).parent / word) for word in before if "=" not in word]
+    command = [*around, sys.executable, "-m", "promptwire", "serve", *words, "--port", str(port)]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, env=env) as process:
         try:
             while process.poll() is None:
                 try:
@@ -118,8 +121,9 @@ def test_each_line_of_shell_runs(page: Path, block: str, shell: Path, monkeypatc
         words = shlex.split(command, comments=True)
         if words[0] in {"make", "pip", "uv"}:
             assert names_what_exists(command), command
-        elif words[:2] == ["promptwire", "serve"] and "--check" not in words:
-            with serving(shell, *words[2:]):
+        elif "serve" in words and "--check" not in words:
+            start = words.index("promptwire")
+            with serving(shell, *words[start + 2 :], before=tuple(words[:start])):
                 pass
         elif words[0] == "curl" and which("curl"):
             with serving(shell, "--config", "examples/proxy.yaml") as port:

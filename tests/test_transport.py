@@ -178,6 +178,17 @@ def test_layers_of_compression_are_refused(coding: str, door: Door, plain: Plain
         door.exchange(Request("GET", plain.url))
 
 
+def test_a_compressed_answer_that_goes_on_after_its_end_is_refused(door: Door, plain: Plain) -> None:
+    plain.reply = Answer(200, gzip.compress(PROMPT) + b"x" * 30_000_000, {"Content-Encoding": "gzip"})
+    tracemalloc.start()
+    try:
+        with pytest.raises(TransportError, match="goes on after its end"):
+            door.exchange(Request("GET", plain.url))
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_what_only_claims_to_be_compressed_is_refused(door: Door, plain: Plain) -> None:
     plain.reply = Answer(200, PROMPT, {"Content-Encoding": "gzip"})
     with pytest.raises(TransportError, match="broken"):

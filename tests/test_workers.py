@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +38,25 @@ def test_jobs_run_in_order_on_daemon_threads() -> None:
     pool.submit("one", done.set)
     assert done.wait(SECONDS)
     assert seen == [(number, True) for number in range(20)]
+
+
+def test_a_job_that_somebody_has_come_to_wait_for_goes_before_the_others() -> None:
+    pool, seen, gate, done = Workers(limit=1), list[str](), threading.Event(), threading.Event()
+    jobs = {name: partial(seen.append, name) for name in "abc"}
+
+    def wait() -> None:
+        gate.wait(SECONDS)
+
+    pool.submit("one", wait)
+    for job in jobs.values():
+        pool.submit("one", job, waited_for=False)
+    pool.hurry(jobs["b"])
+    pool.hurry(jobs["b"])
+    pool.submit("one", lambda: seen.append("new"))
+    pool.submit("one", done.set, waited_for=False)
+    gate.set()
+    assert done.wait(SECONDS)
+    assert seen == ["b", "new", "a", "c"]
 
 
 def test_jobs_submitted_in_one_breath_do_not_wait_for_each_other(until: Until) -> None:

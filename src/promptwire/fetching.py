@@ -26,7 +26,7 @@ from promptwire.events import Teller
 from promptwire.prompts import Prompt
 from promptwire.stores import Stored
 from promptwire.stores.keeper import Keeper
-from promptwire.workers import Workers, rebuild_after_fork
+from promptwire.workers import Job, Workers, rebuild_after_fork
 
 T = TypeVar("T")
 
@@ -44,13 +44,14 @@ class Flight(Generic[T]):
     ``deadline`` is monotonic, and doesn't move with each newcomer: under steady traffic none would ever pass.
     """
 
-    __slots__ = ("_done", "_started", "deadline", "pid", "queued", "soonest")
+    __slots__ = ("_done", "_started", "deadline", "patient", "pid", "queued", "soonest")
 
     def __init__(self, deadline: float) -> None:
         self._started = time.monotonic()
         self.deadline = self.soonest = deadline
         self.pid = os.getpid()
         self.queued = True
+        self.patient: Job | None = None  # the job, while nobody waits for it
         self._done: Future[T | PromptwireError] = Future()
 
     @property
@@ -66,6 +67,7 @@ class Flight(Generic[T]):
     def take_off(self, seconds: float) -> None:
         """A thread has it: its time counts from here, since what waits in a queue says nothing of its host."""
         self.queued = False
+        self.patient = None
         self._started = time.monotonic()
         self.join(seconds)
 
@@ -130,11 +132,18 @@ class Fetcher:
             flight = slot.flight
             if flight is not None and flight.under_way:
                 flight.join(deadline - now)
+                if waited_for and flight.patient is not None:
+                    flight.soonest = min(flight.soonest, deadline)
+                    self._workers.hurry(flight.patient)
+                    flight.patient = None
                 return flight
-            slot.flight = flight = Flight(max(deadline, now + self._timeout))
-            flight.soonest = deadline  # a store must not cost this caller the answer
-        self._workers.submit(slot.source, lambda: self._run(slot, flight, instead), waited_for=waited_for)
-        return flight
+            made: Flight[Prompt] = Flight(max(deadline, now + self._timeout))
+            slot.flight = made
+            made.soonest = deadline  # a store must not cost this caller the answer
+        job = lambda: self._run(slot, made, instead)  # noqa: E731 - a function of three lines says no more
+        self._workers.submit(slot.source, job, waited_for=waited_for)
+        made.patient = None if waited_for else job
+        return made
 
     def verdict(self, slot: Slot, now: float) -> tuple[PromptwireError | None, bool]:
         """The error that stands for a slot, if any, and whether this caller is the one to probe.

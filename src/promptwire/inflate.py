@@ -30,5 +30,7 @@ class Inflater:
                 piece = self._zlib.decompress(data, MAX_PIECE)
             except zlib.error as error:
                 raise TransportError("its compressed answer is broken", sent=True) from error
+            if self._zlib.unused_data:  # which zlib would keep, however much of it comes
+                raise TransportError("its compressed answer goes on after its end", sent=True)
             data = self._zlib.unconsumed_tail
             yield piece

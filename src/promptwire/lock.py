@@ -76,7 +76,7 @@ def printable(text: str) -> str:
 def write_lock(path: str | os.PathLike[str], entries: Iterable[Locked]) -> None:
     """Write the file, whole or not at all."""
     text = dump_lock(entries)
-    replace_text(Path(path), Path(f"{os.fspath(path)}.tmp"), text)
+    replace_text(Path(path), text)
 
 
 def read_lock(path: str | os.PathLike[str]) -> tuple[Locked, ...]:

@@ -44,6 +44,15 @@ class Workers:
             if self._threads < self._limit and len(self._waited_for) + len(self._others) > self._idle:
                 self._start_thread()
 
+    def hurry(self, job: Job) -> None:
+        """Somebody waits for it by now; nothing, if it is no longer queued."""
+        with self._changed:
+            for queued in self._others:
+                if queued[1] is job:
+                    self._others.remove(queued)
+                    self._waited_for.append(queued)
+                    return
+
     def _start_thread(self) -> None:
         # If the system has none to give, the job waits for another thread, and its caller for its deadline.
         with contextlib.suppress(RuntimeError):

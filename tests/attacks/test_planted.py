@@ -33,7 +33,7 @@ def test_a_link_in_a_files_place_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_link_beside_a_lock_is_not_followed(tmp_path: Path) -> None:
-    planted(tmp_path / "prompts.lock.tmp", tmp_path / "target")
+    planted(tmp_path / f".promptwire-{os.getpid()}-{threading.get_ident()}.tmp", tmp_path / "target")
     write_lock(tmp_path / "prompts.lock", [])
     assert (tmp_path / "target").read_text() == "precious"
     assert read_lock(tmp_path / "prompts.lock") == ()

@@ -255,6 +255,8 @@ def test_what_a_contract_would_hold_back_is_found_before_it_is_published(
     one = rows(run("check", "prompts/support/reply@2.yaml", *contract, code=exits.FINDINGS))
     assert one == [found[3]]
     assert rows(run("check", "prompts/support", *contract, code=exits.FINDINGS)) == found[2:]
+    roundabout = rows(run("check", "prompts/../prompts/support", *contract, code=exits.FINDINGS))
+    assert [row[2:] for row in roundabout] == [row[2:] for row in found[2:]]
     run("check", "prompts/support")
     (folder / "elsewhere.yaml").write_text("template_format: mustache\ntext: '{{anything}}'")
     run("check", "elsewhere.yaml", *contract)

@@ -99,7 +99,8 @@ def test_a_key_press_changes_only_what_it_changes(page: Page, show: Open) -> Non
     assert 1 <= page.evaluate("touched") <= 3
 
 
-def test_a_busy_kernel_is_told_of_while_typing_goes_on(page: Page, show: Open) -> None:
+def test_a_busy_kernel_is_told_of_while_typing_goes_on(page: Page, show: Open, openai: FakeOpenAI) -> None:
+    openai.hang(after=1)  # else the answer could be there before Stop
     bridge = show("ask@1")
     page.get_by_label("question").fill("Why?")
     page.wait_for_function("document.querySelector('.pw-status').textContent === 'The kernel is busy …'")

@@ -4,8 +4,11 @@ from typing import Any
 
 import httpx
 import pytest
+from opentelemetry import baggage
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import StatusCode
 
+from promptwire.gateway.sse import EventReader
 from promptwire.testing import FakeLangfuse, FakeOpenAI
 from tests.doubles.anthropic import FakeAnthropic
 from tests.doubles.telemetry import Telemetry
@@ -67,6 +70,40 @@ def test_without_a_callers_trace_one_begins(
     assert chat(proxy, headers=raw, **GREETING).status_code == 200
     (span,) = ended(telemetry, until)
     assert span.parent is None
+
+
+class Copying(SpanProcessor):
+    """Puts baggage on spans, as those of vendors do."""
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        span.set_attributes(baggage.get_all(parent_context))
+
+
+def test_a_caller_writes_nothing_onto_the_operators_spans(proxy: Running, telemetry: Telemetry, until: Any) -> None:
+    telemetry.tracers.add_span_processor(Copying())
+    assert chat(proxy, headers={**CALLER, "baggage": "langfuse_user_id=victim"}, **GREETING).status_code == 200
+    (span,) = ended(telemetry, until)
+    assert f"{span.context.trace_id:032x}" == TRACE
+    assert "langfuse_user_id" not in span.attributes
+
+
+def test_an_event_that_never_ends_is_not_held(
+    start: Start, telemetry: Telemetry, until: Any, plain: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed = list[int]()
+    feed = EventReader.feed
+
+    def noted(self: EventReader, data: bytes) -> Any:
+        fed.append(len(data))
+        return feed(self, data)
+
+    monkeypatch.setattr(EventReader, "feed", noted)
+    plain.reply = type(plain.reply)(200, b"data: " + b"x" * 20_000_000, {"Content-Type": "text/event-stream"})
+    proxy = start(entry("plain", "openai/m", api_base=plain.url, api_key="k"))
+    chat(proxy, "plain", messages=MESSAGES, stream=True)
+    (span,) = ended(telemetry, until)
+    assert span.status.status_code == StatusCode.ERROR
+    assert sum(fed) < 11_000_000
 
 
 @pytest.mark.parametrize("stream", [False, True])

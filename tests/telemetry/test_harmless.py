@@ -86,6 +86,16 @@ async def test_an_odd_answer_is_told_as_far_as_it_is_understood(
     assert not {"gen_ai.response.model", "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"} & told.keys()
 
 
+async def test_choices_without_a_number_are_told(ask: Ask, telemetry: Telemetry) -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 4}
+    choices = [MESSAGE, {**MESSAGE, "index": None, "finish_reason": "length"}]
+    with Odd({"object": "chat.completion", "choices": choices, "usage": usage}) as server:
+        assert await ask(**CALL, api_base=server.url, api_key="k")
+    told = telemetry.told()
+    assert told["gen_ai.response.finish_reasons"] == ("stop", "length")
+    assert (told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"]) == (3, 4)
+
+
 @pytest.mark.parametrize("value", [float("nan"), "\ud800", "x" * 100_000, object()])
 async def test_an_odd_variable_fails_no_call_that_captures_content(
     value: Any, ask: Ask, telemetry: Telemetry, openai: FakeOpenAI, monkeypatch: pytest.MonkeyPatch

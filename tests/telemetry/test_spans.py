@@ -1,5 +1,6 @@
 """The span of a model call: what it says, when it ends, and what it never says."""
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -161,14 +162,19 @@ async def test_a_stream_that_breaks_off_says_so(
     assert span.attributes["gen_ai.response.model"] == "gpt-4o-mini"
 
 
-@pytest.mark.parametrize("way", ["close", "unread", "drop"])
+@pytest.mark.parametrize("way", ["close", "unread", "drop", "lost"])
 async def test_a_stream_that_is_left_ends_its_span_without_an_error(
     way: str, ask: Ask, telemetry: Telemetry, openai: FakeOpenAI, langfuse: FakeLangfuse
 ) -> None:
     stream = await ask(**GREETING, stream=True)
-    if way != "unread":
+    if way not in {"unread", "lost"}:
         await ask.next(stream)
     assert telemetry.calls == []
+    if way == "lost":
+        del stream
+        gc.collect()
+        assert [span.status.status_code for span in telemetry.calls] == [StatusCode.UNSET]
+        return
     if way == "drop":
         chunks = stream._chunks  # noqa: SLF001 - as the collector would
         await chunks.aclose() if ask.is_async else chunks.close()

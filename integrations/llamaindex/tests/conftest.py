@@ -33,7 +33,7 @@ from tests.doubles.anthropic import FakeAnthropic
 ANTHROPIC = importlib.util.find_spec("llama_index.llms.anthropic") is not None
 collect_ignore = [] if ANTHROPIC else ["test_anthropic_delegate.py"]
 try:
-    LINKS = tuple(map(int, version("langfuse").split(".")[:2])) >= (4, 14)  # the first that can link a trace to a prompt
+    LINKS = tuple(map(int, version("langfuse").split(".")[:2])) >= (4, 14)  # can link traces
 except PackageNotFoundError:
     LINKS = False
 if not LINKS:

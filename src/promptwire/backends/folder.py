@@ -49,13 +49,10 @@ class Folder:
     def write(self, path: Path, text: str) -> None:
         """Put a file in place whole, or not at all; a link in its place is replaced, not followed."""
         self._check_place(path)
-        draft = path.with_name(f".promptwire-{os.getpid()}-{threading.get_ident()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            replace_text(path, draft, text)
+            replace_text(path, text)
         except (OSError, ValueError) as error:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
             reason = getattr(error, "strerror", None) or "its name can't be a file's"
             raise ConfigurationError(f"{self._kind}: {path.name} can't be written: {reason}") from error
 
@@ -78,12 +75,17 @@ class Folder:
         return path.resolve().is_relative_to(self.root.resolve())
 
 
-def replace_text(path: Path, draft: Path, text: str) -> None:
-    """Write a file whole or not at all, by a draft beside it; a link planted in the draft's place is not followed."""
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all, by a draft of one's own beside it; a link planted there is not followed."""
+    draft = path.with_name(f".promptwire-{os.getpid()}-{threading.get_ident()}.tmp")
     draft.unlink(missing_ok=True)
-    with draft.open("x", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-    draft.replace(path)
+    try:
+        with draft.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        draft.replace(path)
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def is_file(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """``promptwire check``."""
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import astuple
@@ -93,9 +94,9 @@ def _files(paths: tuple[Path, ...], linter: Linter) -> Iterator[list[Finding]]:
 
 def _id_of(path: Path, folder: Folder) -> str:
     """The id that the file's prompt has in the folder of prompts, if it lies in that."""
-    home = FilesBackend().folder.root.absolute()
-    root = home if path.is_relative_to(home) else folder.root.absolute()
-    return id_of(path.relative_to(root).with_suffix("").as_posix())
+    given = (path, FilesBackend().folder.root, folder.root)
+    place, home, root = (Path(os.path.normpath(one.absolute())) for one in given)
+    return id_of(place.relative_to(home if place.is_relative_to(home) else root).with_suffix("").as_posix())
 
 
 def _backend(session: Session, linter: Linter, label: str | None) -> Iterator[list[Finding]]:

@@ -9,7 +9,7 @@ from promptwire.cli.options import DEBUG, DEBUG_HELP, env_file
 
 
 @click.command("serve")
-@click.option("--config", type=click.Path(dir_okay=False), help="LiteLLM's config file.")
+@click.option("--config", "-c", type=click.Path(dir_okay=False), help="LiteLLM's config file.")
 @click.option("--model", metavar="MODEL", help="Serve this model under any requested name.")
 @click.option("--prompt-id", metavar="ID", help="With --model: the prompt that it runs.")
 @click.option("--host", default="127.0.0.1", show_default=True)

@@ -83,8 +83,9 @@ async def relay_stream(call: ModelCall, reply: Reply, open_: Open, seen: Observe
     """Answer with the model's chunks; without ``usage`` the last one, which has no choices, is left out."""
     with seen.sending():
         stack, answer = await aconnect(call, open_)
-    stack.push(seen.closed)
-    async with stack:
+    # Around the stack, which a translation closes by itself, whatever ended it.
+    async with AsyncExitStack() as observed, stack:
+        observed.push(seen.closed)
         if answer.headers.get("content-type", "").startswith(("text/html", "application/json")):
             raise _unusable(call, "no stream")
         await reply.start(200, [*_STREAM, *kept(answer.headers)])

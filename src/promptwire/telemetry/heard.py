@@ -25,7 +25,7 @@ class Heard:
             self.first = time.perf_counter()
         self._said |= {name: body[name] for name in ("id", "model", "usage") if body.get(name)}
         for place, choice in enumerate(body.get("choices") or ()):
-            index = choice.get("index", place)
+            index = found if type(found := choice.get("index")) is int else place
             if isinstance(reason := choice.get("finish_reason"), str):
                 self._reasons[index] = reason
             if self._keeps_content:

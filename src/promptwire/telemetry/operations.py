@@ -56,6 +56,8 @@ UNOBSERVED = Unobserved()
 class Operation:
     """A call under way. A whole answer ends it by ``answered``, a stream's end or its being closed by ``closed``."""
 
+    _has_ended = True  # until it has begun
+
     def __init__(self, plan: "Plan", tracers: Any, meters: Any, headers: Headers) -> None:
         from promptwire.telemetry import attributes
         from promptwire.telemetry.heard import Heard
@@ -67,6 +69,7 @@ class Operation:
         self._error: BaseException | None = None
         self._streams = plan.stream
         self._heard = Heard(keeps_content=captures_content() and self._span.is_recording())
+        self._has_ended = False
 
     @contextmanager
     def sending(self) -> Generator[None]:
@@ -92,6 +95,8 @@ class Operation:
         return partial(self._overhear, wire.events())
 
     def _overhear(self, events: "Events", data: bytes) -> None:
+        if self._error is not None:  # the rest can't be read, and would only be held
+            return
         with QUIETLY:
             try:
                 for chunk in events.feed(data):
@@ -112,7 +117,15 @@ class Operation:
         self._end(None if isinstance(error, GeneratorExit) else error)
         return False
 
+    def __del__(self) -> None:
+        """A stream that nobody read, nor closed."""
+        with QUIETLY:
+            self._end(None)
+
     def _end(self, error: BaseException | None) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
         seconds = time.perf_counter() - self._started
         told: dict[str, Any] = {}
         with QUIETLY:
@@ -200,7 +213,7 @@ def _is_suppressed() -> bool:
 
 
 def _start(plan: "Plan", tracers: Any, common: Mapping[str, Any], headers: Headers) -> Any:
-    from opentelemetry import propagate, trace
+    from opentelemetry import baggage, propagate, trace
 
     from promptwire.telemetry import attributes
 
@@ -211,7 +224,8 @@ def _start(plan: "Plan", tracers: Any, common: Mapping[str, Any], headers: Heade
         told |= attributes.prompt_attributes(plan.info, plan.rendered)
     around = None
     if headers and not trace.get_current_span().get_span_context().is_valid:
-        around = propagate.extract({name.decode("latin-1"): value.decode("latin-1") for name, value in headers})
+        told_by_client = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+        around = baggage.clear(propagate.extract(told_by_client))  # some processors write it onto spans
     name = f"{attributes.OPERATION} {plan.target.model}"
     span = _tracer(tracers).start_span(name, around, trace.SpanKind.CLIENT, told)
     with QUIETLY:  # what has begun is to end, whatever is odd about the rest

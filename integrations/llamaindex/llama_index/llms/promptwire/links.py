@@ -73,4 +73,5 @@ def expect_unused() -> None:
 def _tracer() -> Any:
     """OpenInference's module, if it is at work."""
     module: Any = sys.modules.get("openinference.instrumentation.llama_index")
-    return module if module and module.LlamaIndexInstrumentor().is_instrumented_by_opentelemetry else None
+    made = getattr(module, "LlamaIndexInstrumentor", None)  # none yet, while another thread imports it
+    return module if made is not None and made().is_instrumented_by_opentelemetry else None
