@@ -54,7 +54,7 @@ class Call:
 
     def stop(self) -> None:
         """Take it for over; whoever runs it is to cancel it."""
-        self._stopped = self.is_running
+        self._stopped = self._stopped or self.is_running
 
     async def run(self, plan: Callable[[], Plan]) -> None:
         """Make the call, and listen to its end. Raises nothing but a cancellation."""
