@@ -40,8 +40,8 @@ async def test_a_column_that_failed_has_no_bar(run: Compare, prompts: Resolver, 
     options: dict[str, Any] = {"resolver": prompts, "scorer": lambda *_: 0, "models": ["gpt-4o-mini"]}
     figure = (await run("ask@1", failing, [{"question": "Why?"}], **options)).plot()
     said = {axes.get_title(): [text.get_text() for text in axes.texts] for axes in figure.axes}
-    assert said["mean score"] == ["0", "–"]
-    assert {labels[1] for labels in said.values()} == {"–"}
+    assert said["mean score"] == ["0", "\N{EN DASH}"]
+    assert {labels[1] for labels in said.values()} == {"\N{EN DASH}"}
     assert {axes.patches[1].get_width() for axes in figure.axes} == {0}
 
 

@@ -25,7 +25,7 @@ def bars(names: Sequence[str], panels: Mapping[str, Sequence[float | None]]) -> 
         rows = range(len(names))
         drawn = place.barh(rows, [value or 0 for value in values], color=[f"C{at % 10}" for at in rows])
         place.bar_label(
-            drawn, ["–" if value is None else f"{Decimal(f'{value:.3g}'):f}" for value in values], padding=3
+            drawn, ["\N{EN DASH}" if value is None else f"{Decimal(f'{value:.3g}'):f}" for value in values], padding=3
         )
         place.set_yticks(rows, names, parse_math=False)
         place.margins(x=0.35)
