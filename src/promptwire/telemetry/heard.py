@@ -4,8 +4,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from promptwire.gateway.speech import Speech
 from promptwire.telemetry.attributes import Attributes, mapping, response_attributes
-from promptwire.telemetry.content import Speech, told_answer
+from promptwire.telemetry.content import told_answer
 
 
 class Heard:
