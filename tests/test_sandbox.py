@@ -207,6 +207,17 @@ def test_values_are_bounded_too() -> None:
     assert "bits" in refusal("{{ x }}", x=10**5000)
 
 
+def test_a_mapping_is_made_of_pairs_as_of_a_mapping() -> None:
+    """Its keys are what is charged for: only numbers can be chosen so that they collide."""
+    texts, numbers = {f"k{number}": number for number in range(3000)}, {number: number for number in range(3000)}
+    for made in ("dict(x)", "dict(x.items())", "dict(x.items() | list)"):
+        assert render(f"{{{{ {made} | length }}}}", x=texts) == "3000"
+        assert "more than 100,000 steps" in refusal(f"{{{{ {made} | length }}}}", x=numbers)
+    assert render("{{ dict(['ab', {'c': 1, 'd': 2}]) }}") == "{'a': 'b', 'c': 'd'}"
+    for pairs in ("[3]", "['']", "'ab'"):
+        assert "it fails with" in refusal(f"{{{{ dict({pairs}) }}}}")
+
+
 def test_an_error_says_where_and_why_but_no_value() -> None:
     assert refusal("\n\n{{ x + 1 }}", x="SECRET") == "files prompt 'p', line 3: it fails with TypeError"
     assert refusal("\n{% for i in x %}").startswith("files prompt 'p', line 2: ")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from promptwire import BackendError, ConfigurationError, Prompt, PromptRef, PromptSummary, Resolver
+from promptwire import BackendError, ConfigurationError, Prompt, PromptRef, PromptSummary, Resolver, compare
 from promptwire.backends import backend_class, known_backends
 from promptwire.backends.http import Http
 from promptwire.backends.langfuse import LangfuseBackend
@@ -179,6 +179,13 @@ def test_an_entry_point_adds_a_backend(door: Door, distribution: Callable[[str],
     assert Resolver("theirs").list_prompts() == [PromptSummary("only", (1,))]
     with pytest.raises(ConfigurationError, match=r"known are .*theirs"):
         backend_class("hers")
+
+
+def test_its_options_are_no_misspellings_of_ours(distribution: Callable[[str], None]) -> None:
+    with pytest.raises(ConfigurationError, match=r"'theirs_api_key'.*'api_key'"):
+        compare("theirs:x", [{}], resolver=Resolver("memory"), theirs_api_key="k")  # type: ignore[call-arg]
+    distribution(THEIRS)
+    assert compare("theirs:x", [{}], resolver=Resolver("memory"), theirs_api_key="k").complete  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,10 @@ class PlainStep:
         return self.content.variables
 
     @property
+    def templates(self) -> tuple[Template, ...]:
+        return (self.content,)
+
+    @property
     def message(self) -> FrozenDict:
         return FrozenDict(role=self.role, content=self.content.source)
 
@@ -84,9 +88,13 @@ class Step:
     def __init__(self, message: FrozenDict, dialect: str, where: str) -> None:
         self.message = message
         self.content: Template | tuple[Any, ...] | None = _compile_content(message.get("content"), dialect, where)
-        parts = (self.content,) if not isinstance(self.content, tuple) else self.content
-        compiled = [part.template if isinstance(part, _Part) else part for part in parts]
-        self.variables = tuple(name for item in compiled for name in getattr(item, "variables", ()))
+        self.variables = tuple(name for template in self.templates for name in template.variables)
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        if isinstance(self.content, tuple):
+            return tuple(part.template for part in self.content if isinstance(part, _Part))
+        return () if self.content is None else (self.content,)
 
     def render(self, values: Mapping[str, Any], gaps: list[str] | None) -> dict[str, Any]:
         content: Any = self.content

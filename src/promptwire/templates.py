@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from promptwire.errors import PromptConfigError
 from promptwire.frozen import share
@@ -15,6 +15,9 @@ _HUMANLOOP_TAG = re.compile(r'{{\s?([a-zA-Z_\d.\[\]]+|[a-zA-Z_\-\d]+\([a-zA-Z_\-
 _JINJA_TAG = re.compile(r"\{[{%#]")
 _ABSENT = object()
 _NONE: frozenset[str] = frozenset()
+
+
+Path: TypeAlias = tuple[str, ...]  # a variable's name, and the keys that lead on from it
 
 
 class Segment(NamedTuple):
@@ -35,6 +38,11 @@ class Template(Protocol):
         """The text that was compiled."""
         ...
 
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Which of the variables, or of the items in them, the text shows or asks for; and names that are none."""
+        ...
+
     def render(self, values: Mapping[str, object], missing: list[str] | None) -> str:
         """Names not given are added to the list, each once, and the text then means nothing; with None, tags stay."""
         ...
@@ -50,6 +58,7 @@ class _Literal:
     __slots__ = ("source",)
 
     variables: tuple[str, ...] = ()
+    reads: tuple[Path, ...] = ()
 
     def __init__(self, text: str) -> None:
         self.source = text
@@ -88,6 +97,10 @@ class _Tags:
     @property
     def source(self) -> str:
         return "".join(self._pieces)
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        return tuple((name,) for name in self.variables)
 
     def render(self, values: Mapping[str, object], missing: list[str] | None) -> str:
         pieces = list(self._pieces)

@@ -3,14 +3,16 @@
 import inspect
 import json
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
 from promptwire.frozen import is_json
 from promptwire.gateway.answers import PromptInfo
+from promptwire.messages import Placeholder
 from promptwire.prompts import Prompt
+from promptwire.templates import Path
 
 Propagate = Callable[..., AbstractContextManager[Any]]
 
@@ -23,11 +25,26 @@ def provenance(info: PromptInfo) -> dict[str, Any]:
 
 
 def used_variables(prompt: Prompt, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that the prompt's text shows, as JSON or as the text that is shown: a ``SecretStr`` is stars."""
-    return {name: _shown(values[name]) for name in prompt.variables if name in values}
+    """The values that the prompt's text reads, as JSON or as the text that is shown: a ``SecretStr`` is stars.
+
+    Of a mapping only the items that the text's paths lead to, unless something may read all of it.
+    """
+    templates = [template for step in prompt.steps if not isinstance(step, Placeholder) for template in step.templates]
+    reads = [path for template in templates for path in template.reads]
+    return _read({name: values[name] for name in prompt.variables if name in values}, reads)
 
 
-def _shown(value: Any) -> Any:
+def _read(values: Mapping[str, Any], paths: Iterable[Path]) -> dict[str, Any]:
+    inside: dict[str, list[Path]] = {}
+    for name, *keys in paths:
+        if name in values:
+            inside.setdefault(name, []).append(tuple(keys))
+    return {name: _shown(values[name], keys) for name, keys in inside.items()}
+
+
+def _shown(value: Any, paths: Sequence[Path]) -> Any:
+    if () not in paths:
+        return _read(value if isinstance(value, Mapping) else {}, paths)
     return value if is_json(value) else str(value)
 
 

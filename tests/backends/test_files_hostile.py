@@ -79,11 +79,17 @@ def test_broken_files(
     assert "files prompt 'p'" in str(caught.value)
 
 
-def test_a_file_of_too_many_values(resolver: Resolver, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("value", ["1", "[]", "{}"])
+def test_a_file_of_too_many_values(
+    value: str, resolver: Resolver, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys count too, and lists and mappings, be they empty: seven are around these."""
     monkeypatch.setattr("promptwire.backends.folder.MAX_VALUES", 50)
-    write("p.yaml", "text: a\nconfig: {a: [" + "1," * 60 + "]}")
-    with pytest.raises(PromptConfigError, match="more than 50 values"):
-        resolver.get_prompt("p")
+    write("p.yaml", "text: a\nconfig: {a: [" + f"{value}," * 43 + "]}")
+    assert len(resolver.get_prompt("p").config["a"]) == 43
+    write("q.yaml", "text: a\nconfig: {a: [" + f"{value}," * 44 + "]}")
+    with pytest.raises(PromptConfigError, match="more than 50 keys and values"):
+        resolver.get_prompt("q")
 
 
 def test_a_name_and_a_version_that_disagree(resolver: Resolver, write: Write) -> None:

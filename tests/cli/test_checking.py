@@ -277,6 +277,13 @@ def test_what_a_contract_would_hold_back_of_a_backends_label(run: Any, project: 
     run("check", *contract)  # in production is what it always was
 
 
+def test_completion_runs_nothing_of_the_applications(run: Any, contracts: str) -> None:
+    path = list(sys.path)
+    assert completed(run, "check", "--contract", f"{contracts}:CONTRACTS", "--lab") == ["--label"]
+    assert contracts not in sys.modules
+    assert sys.path == path
+
+
 @pytest.mark.parametrize(
     ("spec", "says"),
     [

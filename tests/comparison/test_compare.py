@@ -178,6 +178,7 @@ async def test_prompts_need_no_backend(run: Compare, openai: FakeOpenAI, questio
         (("ask@1", CASES), {"scorer": "exact"}, "case 1 has none"),
         (("ask@1", CASES), {"concurrency": 0}, "concurrency"),
         (("ask@1", "missing.jsonl"), {}, "can't be read"),
+        (("ask@1", CASES), {"scorr": "exact"}, r"^compare\(\) .*'scorer'\?"),
     ],
 )
 async def test_what_can_t_be_compared_is_refused(

@@ -1,8 +1,10 @@
 """A comparison's figure."""
 
+from typing import Any
+
 import pytest
 
-from promptwire import Resolver
+from promptwire import Prompt, Resolver
 from promptwire.testing import FakeOpenAI
 from tests.comparison.conftest import Compare
 
@@ -31,6 +33,25 @@ async def test_small_costs_are_said_in_digits(run: Compare, prompts: Resolver, o
     shown = made._repr_mimebundle_()["text/plain"]
     assert f"{cost:.6f}"[:7] in shown
     assert "1 case\n" in shown
+
+
+async def test_a_column_that_failed_has_no_bar(run: Compare, prompts: Resolver, openai: FakeOpenAI) -> None:
+    failing = Prompt("failing", text="{{nothing}}")
+    options: dict[str, Any] = {"resolver": prompts, "scorer": lambda *_: 0, "models": ["gpt-4o-mini"]}
+    figure = (await run("ask@1", failing, [{"question": "Why?"}], **options)).plot()
+    said = {axes.get_title(): [text.get_text() for text in axes.texts] for axes in figure.axes}
+    assert said["mean score"] == ["0", "\N{EN DASH}"]
+    assert {labels[1] for labels in said.values()} == {"\N{EN DASH}"}
+    assert {axes.patches[1].get_width() for axes in figure.axes} == {0}
+
+
+async def test_names_are_no_formulas(run: Compare, prompts: Resolver, openai: FakeOpenAI) -> None:
+    names = ["$x$ or $y", "a^$b\\q$"]
+    made = await run(*(Prompt(name, text=name) for name in names), [{}], resolver=prompts, models=["gpt-4o-mini"])
+    figure = made.plot()
+    assert figure._repr_png_().startswith(PNG)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [c.name for c in made.columns]
+    assert names[1] in made.columns[1].name
 
 
 async def test_what_nobody_answered_has_an_empty_figure(run: Compare, prompts: Resolver, openai: FakeOpenAI) -> None:

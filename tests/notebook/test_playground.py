@@ -143,6 +143,14 @@ def test_versions_and_labels_can_be_picked(prompts: Resolver) -> None:
         wait_until(lambda: text(widget) == "user: Briefly: {{question}}")
 
 
+@pytest.mark.parametrize("names", [("ask@1", "draft"), ("draft", "ask@1")])
+def test_a_prompt_without_a_history_hides_no_others(prompts: Resolver, names: tuple[str, ...]) -> None:
+    draft = Prompt("draft", text="Hello", backend="elsewhere")
+    widget = play(*(draft if name == "draft" else name for name in names), resolver=prompts)
+    wait_until(lambda: len(widget.versions) == 3)
+    assert "ask version 2 · warmer" in [one["text"] for one in widget.versions[2]["choices"]]
+
+
 def test_two_prompts_have_their_own_versions(prompts: Resolver) -> None:
     widget = play("ask@1", "persona", resolver=prompts)
     wait_until(lambda: len(widget.versions) == 3)
@@ -285,8 +293,9 @@ def test_stop_ends_the_request(prompts: Resolver, openai: FakeOpenAI, after: int
     assert openai.wait_for(1)
     if after:
         wait_until(lambda: widget.answers[0]["answer"])
-    send(widget, {"type": "stop"})
-    assert widget.answers[0]["state"] == "stopped"
+    for _ in range(2):
+        send(widget, {"type": "stop"})
+        assert widget.answers[0]["state"] == "stopped"
     assert openai.wait_for_hang_ups(1)
     widget.wait(10)
     assert widget.answers[0]["state"] == "stopped"
@@ -366,7 +375,7 @@ def test_a_model_that_asks_for_very_many_tools_is_cut(prompts: Resolver, monkeyp
     tools = [{"type": "function", "function": {"name": "look"}}]
     with in_environment(FakeOpenAI(reply=[[{"name": "look", "arguments": {}}] * 130]), monkeypatch):
         widget = ran(play("ask@1", resolver=prompts, variables={"question": "Why?"}, tools=tools))
-    assert len(widget.results[0].choices[0].message.tool_calls) == 128
+    assert len({call.id for call in widget.results[0].choices[0].message.tool_calls}) == 128
 
 
 class Odd(FakeOpenAI):
@@ -473,6 +482,8 @@ def test_marimos_threads_are_used_where_it_is(prompts: Resolver, monkeypatch: py
         (("ask@1",), {"variables": ["a"]}, ConfigurationError, "variables is a mapping"),
         (("ask@1",), {"variables": {1: "a"}}, ConfigurationError, "variables is a mapping"),
         (("ask@1",), {"prompt_variables": {}}, ConfigurationError, "use variables="),
+        (("ask@1",), {"temprature": 0.2}, ConfigurationError, r"^playground\(\) .*'temperature'\?"),
+        (("ask@1",), {"variabels": {}}, ConfigurationError, "did you mean 'variables'"),
         (("nothing",), {}, PromptNotFoundError, "nothing"),
     ],
 )

@@ -1,6 +1,7 @@
 """The span of a model call: what it says, when it ends, and what it never says."""
 
 import gc
+import json
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from opentelemetry import context, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from pydantic import SecretStr
 
 from promptwire import GatewayError, PromptNotFoundError, PromptwireError, Resolver
 from promptwire.backends.memory import MemoryBackend
@@ -282,6 +284,49 @@ def test_a_text_prompts_template_is_its_text(
     monkeypatch.setenv(CAPTURE, "true")
     completion(**GREETING)
     assert telemetry.told()["llm.prompt_template.template"] == "Hello {{name}}"
+
+
+JINJA = """{{ user.name }} {{ user["card"]["last"] | upper }} {% for one in orders.open %}{{ one.id }}{% endfor %}
+{{ whole.a }} {{ whole | length }} {{ called.get("a") }} {{ items[0].x }} {{ (made or {}).x }} {{ user.name.first }}"""
+
+
+async def test_of_a_variable_only_what_the_text_reads_is_told(
+    ask: Ask, telemetry: Telemetry, openai: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far as its paths tell; a name that stands alone, or calls a method, is the whole value."""
+    monkeypatch.setenv(CAPTURE, "true")
+    backend = MemoryBackend()
+    backend.publish("p", JINJA, dialect="jinja")
+    variables: dict[str, Any] = {
+        "user": {"name": "Ann", "card": {"last": SecretStr("4242"), "full": "unread"}, "password": "unread"},
+        "orders": {"open": [{"id": 1, "total": 2}], "closed": "unread"}, "whole": {"a": 1, "b": 2},
+        "called": {"a": 1, "b": 2}, "items": [{"x": 1}, {"y": 2}], "other": "unread",
+    }  # fmt: skip
+    await ask(model="gpt-4o", prompt_id="p", prompt_variables=variables, resolver=Resolver(backend), missing="keep")
+    told = {name.rpartition(".")[2]: text for name, text in telemetry.told().items() if ".variable." in name}
+    expected: dict[str, Any] = {
+        "user": {"name": "Ann", "card": {"last": "**********"}}, "orders": {"open": [{"id": 1, "total": 2}]},
+        "whole": {"a": 1, "b": 2}, "called": {"a": 1, "b": 2}, "items": [{"x": 1}, {"y": 2}],
+    }  # fmt: skip
+    assert {name: json.loads(text) for name, text in told.items()} == expected
+    assert json.loads(telemetry.told()["llm.prompt_template.variables"]) == expected
+    assert "unread" not in "".join(span.to_json() for span in telemetry.spans)
+
+
+@pytest.mark.parametrize("dialect", ["mustache", "jinja"])
+async def test_a_path_into_what_is_no_mapping_reads_nothing(
+    dialect: str, ask: Ask, telemetry: Telemetry, openai: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CAPTURE, "true")
+    content = [{"type": "text", "text": "{{user.key}} {{x}}"}, {"type": "image_url", "image_url": {"url": "{{at}}"}}]
+    backend = MemoryBackend()
+    backend.publish(
+        "p", [{"role": "user", "content": content}, {"type": "placeholder", "name": "history"}], dialect=dialect
+    )
+    values = {"user": "unread", "user.key": "key", "x": "X", "at": "https://127.0.0.1/i"}
+    await ask(model="gpt-4o", prompt_id="p", prompt_variables=values, resolver=Resolver(backend), missing="keep")
+    read: dict[str, Any] = {"user": {}} if dialect == "jinja" else {"user.key": "key"}
+    assert json.loads(telemetry.told()["llm.prompt_template.variables"]) == {**read, "x": "X", "at": values["at"]}
 
 
 @pytest.fixture

@@ -71,6 +71,24 @@ def test_doubles_stand_in_for_what_has_no_keys_until_they_are_stopped(monkeypatc
     assert (dict(os.environ), default_resolver()) == (before, resolver)
 
 
+def test_doubles_leave_what_has_been_set_since_and_stop_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "MY_DATABASE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    first = doubles()
+    os.environ.update(OPENAI_API_KEY="mine", MY_DATABASE="mine, too")
+    second = doubles()
+    assert second.openai is None
+    assert "OPENAI_BASE_URL" not in os.environ
+    first.stop()
+    second.langfuse.publish("greeting", "Hello {{name}}")  # type: ignore[union-attr]
+    assert promptwire.get_prompt("greeting", backend="langfuse").version == 1
+    for _ in range(2):
+        second.stop()
+        assert "LANGFUSE_HOST" not in os.environ
+        assert (os.environ["OPENAI_API_KEY"], os.environ["MY_DATABASE"]) == ("mine", "mine, too")
+
+
 @pytest.mark.parametrize("key", ["LANGFUSE_PUBLIC_KEY", "OPENAI_API_KEY"])
 def test_a_service_with_a_key_is_used_itself(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv(key, "mine")

@@ -2,14 +2,14 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 from llama_index.core import PromptTemplate, SummaryIndex
 from llama_index.core.embeddings import MockEmbedding
-from llama_index.core.llms import ChatMessage
+from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.core.llms.llm import LLM
 from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index.core.schema import TextNode
@@ -243,6 +243,40 @@ async def test_a_structured_llms_stream_is_resolved_at_once(endpoint: str, perso
     start = getattr(persona.bind(prompt_id="nowhere").as_structured_llm(City), endpoint)
     with pytest.raises(PromptNotFoundError):
         await start([]) if endpoint.startswith("a") else start([])
+
+
+@pytest.mark.parametrize("endpoint", ["stream_chat", "astream_chat"])
+async def test_a_structured_llms_stream_that_is_left_is_closed_at_once(endpoint: str, library: MemoryBackend) -> None:
+    closed: list[str] = []
+
+    class Endless(MockLLM):
+        def stream_structured_predict(self, *_: Any, **__: Any) -> Any:
+            try:
+                while True:
+                    yield City(**ULM)
+            finally:
+                closed.append("stream_chat")
+
+        async def astream_structured_predict(self, *_: Any, **__: Any) -> Any:
+            async def cities() -> AsyncGenerator[City, None]:
+                try:
+                    while True:
+                        yield City(**ULM)
+                finally:
+                    closed.append("astream_chat")
+
+            return cities()
+
+    llm = Promptwire(llm=Endless(), prompt_id="persona", prompt_variables={"name": "Ada"}, resolver=Resolver(library))
+    stream = getattr(llm.as_structured_llm(City), endpoint)([ChatMessage("Which City?")])
+    if endpoint.startswith("a"):
+        stream = await stream
+        assert (await anext(stream)).raw == City(**ULM)
+        await stream.aclose()
+    else:
+        assert next(stream).raw == City(**ULM)
+        stream.close()
+    assert closed == [endpoint]
 
 
 def test_a_structured_llm_tells_and_copies(persona: Promptwire, openai: FakeOpenAI) -> None:

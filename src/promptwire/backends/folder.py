@@ -113,15 +113,16 @@ MAX_DIGITS = 1000
 def read_yaml(text: str, where: str) -> Any:
     """Plain YAML: no tags, no aliases, which can grow a few lines to gigabytes, and no key twice.
 
-    Of bounded size: the parser needs a second for some 20,000 values.
+    Of bounded size: the parser needs a second for some 20,000 keys and values.
     """
     import yaml
 
     try:
-        depth = 0
-        for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
+        count = depth = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            count += isinstance(event, yaml.NodeEvent)
             if count > MAX_VALUES:
-                raise PromptConfigError(f"{where}: it has more than {MAX_VALUES:,} values")
+                raise PromptConfigError(f"{where}: it has more than {MAX_VALUES:,} keys and values")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:  # the loader's own error comes late: its time grows with the square of the depth
                 raise RecursionError  # noqa: TRY301 - the loader's own word for it

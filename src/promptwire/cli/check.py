@@ -20,9 +20,9 @@ from promptwire.contracts import Contracts
 from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError, TemplateError
 
 
-def _read_contracts(_: click.Context, __: click.Parameter, spec: str | None) -> Contracts:
-    """An application's own: imported from the current folder, as servers import an application."""
-    if spec is None:
+def _read_contracts(ctx: click.Context, _: click.Parameter, spec: str | None) -> Contracts:
+    """An application's own: imported from the current folder, as servers import an application; completed, none."""
+    if spec is None or ctx.resilient_parsing:
         return Contracts()
     module, _colon, name = spec.partition(":")
     if not module or not name:

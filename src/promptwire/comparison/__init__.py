@@ -10,6 +10,7 @@ from promptwire.comparison.running import Runner
 from promptwire.comparison.scorers import Scorer, find_scorer
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError
+from promptwire.gateway.ask import check_names
 from promptwire.gateway.parameters import CompletionOptions
 from promptwire.jobs import Job
 
@@ -66,6 +67,7 @@ def compare(*subjects: Any, **options: Unpack[CompareOptions]) -> Comparison:
 
 async def _prepare(subjects: tuple[Any, ...], options: CompareOptions) -> Runner:
     rest: dict[str, Any] = dict(options)
+    check_names(rest.keys() - CompareOptions.__annotations__.keys(), "compare()", CompareOptions)
     given, cases = list(subjects), rest.pop("cases", None)
     if cases is None and len(given) > 1:
         cases = given.pop()

@@ -16,14 +16,18 @@ class Plot(Figure):
         return picture.getvalue()
 
 
-def bars(names: Sequence[str], panels: Mapping[str, Sequence[float]]) -> Plot:
-    """A panel for each title, with a bar for each name."""
+def bars(names: Sequence[str], panels: Mapping[str, Sequence[float | None]]) -> Plot:
+    """A panel for each title, with a bar for each name; a dash stands for what isn't known."""
     number = max(len(panels), 1)
     figure = Plot(figsize=(max(2.6 * number, 4), 0.7 + 0.4 * len(names)), layout="constrained")
     axes = figure.subplots(1, number, squeeze=False, sharey=True)[0]
     for place, (title, values) in zip(axes, panels.items(), strict=False):
-        drawn = place.barh(names, values, color=[f"C{at % 10}" for at in range(len(names))])
-        place.bar_label(drawn, [f"{Decimal(f'{value:.3g}'):f}" for value in values], padding=3)
+        rows = range(len(names))
+        drawn = place.barh(rows, [value or 0 for value in values], color=[f"C{at % 10}" for at in rows])
+        place.bar_label(
+            drawn, ["\N{EN DASH}" if value is None else f"{Decimal(f'{value:.3g}'):f}" for value in values], padding=3
+        )
+        place.set_yticks(rows, names, parse_math=False)
         place.margins(x=0.35)
         place.set_xticks([])
         place.set_title(title)

@@ -103,7 +103,7 @@ class Comparison(Displayed):
 
         totals = self.totals()
         panels = {title: [getattr(total, name) for total in totals] for name, title in _TITLES.items()}
-        known = {title: [value or 0 for value in values] for title, values in panels.items() if {*values} != {None}}
+        known = {title: values for title, values in panels.items() if {*values} != {None}}
         return bars([total.name for total in totals], known)
 
     def _view(self) -> "View":

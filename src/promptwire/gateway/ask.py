@@ -1,6 +1,6 @@
 """One call of ``completion()``: its arguments checked, and the model call that they come to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,7 +64,7 @@ class Ask:
         )
         backend_options = take_backend_options(options, caller.backend)
         controls = {name: options.pop(name) for name in _CONTROLS if name in options}
-        _check_names(options)
+        check_names(options, "completion()", CompletionOptions)
         resolver = controls.get("resolver") or default_resolver()
         if not isinstance(resolver, Resolver):
             raise ConfigurationError(f"resolver is a Resolver, not {type(resolver).__name__}")
@@ -180,7 +180,7 @@ def _prompt_call(
 
 def take_backend_options(options: dict[str, Any], backend: str | None) -> dict[str, Any]:
     """Take the keywords that configure the backend of this call out of ``options``, under its constructor's names."""
-    prefixes = tuple(f"{name}_" for name in known_backends())
+    prefixes = _prefixes()
     mine: Mapping[str, str] = backend_class(backend).options if backend else {}
     taken: dict[str, Any] = {}
     for name in [name for name in options if name in mine or name.startswith(prefixes)]:
@@ -191,13 +191,17 @@ def take_backend_options(options: dict[str, Any], backend: str | None) -> dict[s
     return taken
 
 
-def _check_names(params: Mapping[str, Any]) -> None:
+def check_names(names: Iterable[str], door: str, options: type[Any]) -> None:
     """A misspelt name of ours would go to the provider as a parameter: say so instead."""
-    for name in params:
-        if name not in OPENAI_PARAMS and (hint := nearest(name, tuple(CompletionOptions.__annotations__))):
-            raise ConfigurationError(
-                f"completion() has no parameter {name!r}{hint}; use extra_body= to send it as it is"
-            )
+    for name in names:
+        hint = "" if name in OPENAI_PARAMS else nearest(name, tuple(options.__annotations__))
+        if hint and not name.startswith(_prefixes()):
+            raise ConfigurationError(f"{door} has no parameter {name!r}{hint}; use extra_body= to send it as it is")
+
+
+def _prefixes() -> tuple[str, ...]:
+    """What the options of backends begin with, third parties' too."""
+    return tuple(f"{name}_" for name in known_backends())
 
 
 def read_turns(messages: object) -> list[Turn]:

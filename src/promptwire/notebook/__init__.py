@@ -7,6 +7,7 @@ from promptwire.ambient import ambient_variables
 from promptwire.comparison.columns import Column, acolumns, check_models
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError
+from promptwire.gateway.ask import check_names
 from promptwire.gateway.parameters import CompletionOptions
 from promptwire.jobs import Job
 from promptwire.optional import needed
@@ -40,6 +41,7 @@ def playground(*prompts: Any, **options: Unpack[PlaygroundOptions]) -> "Playgrou
     rest: dict[str, Any] = dict(options)
     if given := sorted(rest.keys() & set(_ITS_OWN)):
         raise ConfigurationError(f"playground(): {', '.join(given)} is what its own fields are for; use variables=")
+    check_names(rest.keys() - PlaygroundOptions.__annotations__.keys(), "playground()", PlaygroundOptions)
     if not 1 <= len(prompts) <= 2:
         raise ConfigurationError(f"playground() takes a prompt, or two to put side by side, not {len(prompts)}")
     variables, models = rest.pop("variables", None), rest.pop("models", None)

@@ -13,6 +13,7 @@ from promptwire.errors import PromptwireError
 from promptwire.gateway.answers import Answer, PromptInfo, answer
 from promptwire.gateway.ask import Plan
 from promptwire.gateway.driver import astream
+from promptwire.gateway.speech import Speech
 from promptwire.notebook.drawing import drawn
 
 State = Literal["waiting", "streaming", "done", "failed", "stopped"]
@@ -24,9 +25,6 @@ BYTES_A_SECOND = 1_000_000
 
 _FACTS: dict[str, type] = {"model": str, "usage": Mapping}
 
-MAX_CALLS = 128
-"""OpenAI's own limit."""
-
 
 class Call:
     """One call, and what is heard of it; ``tell`` is called on the loop that runs it."""
@@ -34,7 +32,8 @@ class Call:
     def __init__(self, tell: Callable[[], None]) -> None:
         self._tell = tell
         self._due: asyncio.TimerHandle | None = None
-        self._choices: dict[int, _Choice] = {}
+        self._choices: dict[int, Speech] = {}
+        self._reasons: dict[int, str] = {}
         self._facts: dict[str, Any] = {}
         self._info: PromptInfo | None = None
         self._latency: float | None = None
@@ -54,7 +53,7 @@ class Call:
 
     def stop(self) -> None:
         """Take it for over; whoever runs it is to cancel it."""
-        self._stopped = self.is_running
+        self._stopped = self._stopped or self.is_running
 
     async def run(self, plan: Callable[[], Plan]) -> None:
         """Make the call, and listen to its end. Raises nothing but a cancellation."""
@@ -72,8 +71,11 @@ class Call:
         """What was said so far; ``None`` before the first word."""
         if not self._choices:
             return None
-        body = {**self._facts, "choices": [self._choices[index].told() for index in sorted(self._choices)]}
-        return answer(body, self._info, self._latency)
+        choices = [
+            {"message": self._choices[index].message, "finish_reason": self._reasons.get(index)}
+            for index in sorted(self._choices)
+        ]
+        return answer({**self._facts, "choices": choices}, self._info, self._latency)
 
     def view(self) -> View | None:
         """The answer as a display; the error's, where there is one and nothing was said."""
@@ -96,10 +98,15 @@ class Call:
         async for chunk in astream(plan.call):
             self._facts |= {name: chunk[name] for name, kind in _FACTS.items() if isinstance(chunk.get(name), kind)}
             for choice in chunk.get("choices") or ():
-                self._choices.setdefault(int(choice.get("index") or 0), _Choice()).hear(choice)
+                self._hear(int(choice.get("index") or 0), choice)
             self._phase = "streaming"
             self._soon()
         self._latency = perf_counter() - started
+
+    def _hear(self, index: int, choice: Mapping[str, Any]) -> None:
+        self._choices.setdefault(index, Speech()).hear(choice.get("delta"))
+        if choice.get("finish_reason"):
+            self._reasons[index] = str(choice["finish_reason"])
 
     def _fail(self, error: PromptwireError) -> None:
         self._phase, self.error = "failed", error
@@ -116,38 +123,3 @@ class Call:
             self._due.cancel()
             self._due = None
         self._tell()
-
-
-class _Choice:
-    """One of the answers that a call may have, as its deltas come in."""
-
-    def __init__(self) -> None:
-        self._pieces: dict[str, list[str]] = {"content": [], "refusal": []}
-        self._calls: list[dict[str, Any]] = []
-        self._reason: str | None = None
-        self.size = 0
-
-    def hear(self, choice: Mapping[str, Any]) -> None:
-        delta = choice.get("delta") or {}
-        for name, pieces in self._pieces.items():
-            if piece := delta.get(name):
-                pieces.append(str(piece))
-                self.size += len(piece)
-        for call in delta.get("tool_calls") or ():
-            self._add_call(call)
-        if choice.get("finish_reason"):
-            self._reason = str(choice["finish_reason"])
-
-    def told(self) -> dict[str, Any]:
-        texts = {name: "".join(pieces) or None for name, pieces in self._pieces.items()}
-        message = {"role": "assistant", **texts, "tool_calls": self._calls or None}
-        return {"message": message, "finish_reason": self._reason}
-
-    def _add_call(self, delta: Mapping[str, Any]) -> None:
-        """Its name and arguments come in pieces, under its index."""
-        index = delta.get("index") or 0
-        while len(self._calls) <= index < MAX_CALLS:
-            self._calls.append({"function": {"name": "", "arguments": ""}})
-        for name, piece in (delta.get("function") or {}).items():
-            if index < len(self._calls) and name in {"name", "arguments"}:
-                self._calls[index]["function"][name] += str(piece or "")

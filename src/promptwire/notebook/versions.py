@@ -40,15 +40,16 @@ class Versions:
         ]
 
     async def learn(self) -> str:
-        """Ask for the history; answers why it can't be told, where that is worth telling."""
-        try:
-            for place in self._places:
+        """Ask for the histories; answers why one can't be told, where that is worth telling."""
+        failed: list[str] = []
+        for place in self._places:
+            try:
                 self._add(place, await self._history(place))
-        except (ConfigurationError, PromptNotFoundError):
-            return ""  # drafts, and backends that keep none
-        except PromptwireError as error:
-            return readable(f"no versions to choose from: {error}")
-        return ""
+            except (ConfigurationError, PromptNotFoundError):
+                continue  # drafts, and backends that keep none
+            except PromptwireError as error:
+                failed.append(str(error))
+        return readable(f"no versions to choose from: {'; '.join(failed)}") if failed else ""
 
     async def find(self, key: str) -> Prompt:
         """The prompt that is chosen. Raises the errors of ``get_prompt``."""

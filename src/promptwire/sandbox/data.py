@@ -57,6 +57,11 @@ def _scalar(value: Data) -> Data:
     return str.__str__(value if isinstance(value, str) else str(value))
 
 
+def keys_of(table: Data) -> Data:
+    """The keys of a mapping, or of what one can be made of: pairs, each a list, a text or a mapping itself."""
+    return table if isinstance(table, dict) else [next(iter(pair), None) for pair in table]
+
+
 def lookup(value: Data, key: Data, path: str) -> Data:
     """An item of the data, never an attribute of an object."""
     if isinstance(value, Undefined):

@@ -8,7 +8,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
 from promptwire.errors import TemplateError
-from promptwire.sandbox.data import SCALARS, SEQUENCES, Data, lookup
+from promptwire.sandbox.data import SCALARS, SEQUENCES, Data, keys_of, lookup
 from promptwire.sandbox.filters import FILTERS, TESTS, Function
 from promptwire.sandbox.operations import Method, compare, iterable, operate
 from promptwire.sandbox.run import Run
@@ -102,7 +102,7 @@ class _Environment(ImmutableSandboxedEnvironment):
             return list(numbers)
         if obj is dict or obj is Namespace:
             for table in args:
-                run.hash(iterable(run, table))
+                run.hash(keys_of(iterable(run, table)))
             return obj(*args, **kwargs)
         raise TemplateError("only macros, methods, loop, range, dict and namespace can be called")
 

@@ -1,11 +1,12 @@
 """The rewriting of a checked template, so that all it does goes through the hooks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
 from promptwire.sandbox.data import Data, words
+from promptwire.templates import Path
 
 _GUARDS = words("d default defined undefined")
 
@@ -42,6 +43,36 @@ def settled_names(tree: nodes.Node) -> frozenset[str]:
     assigned = [node for node in tree.find_all(nodes.Name) if node.ctx != "load"]
     macros = [node.name for node in tree.find_all(nodes.Macro)]
     return frozenset([*macros, *(node.name for node in (*guarded, *assigned) if isinstance(node, nodes.Name))])
+
+
+def read_paths(tree: nodes.Node) -> tuple[Path, ...]:
+    """What a template reads, as its text tells: ``("user", "name")``; ``("user",)`` may read all of it."""
+    return tuple(dict.fromkeys(_read_paths(tree)))
+
+
+def _read_paths(node: nodes.Node) -> Iterator[Path]:
+    path = _keys(node)
+    if path is not None:
+        yield path
+        return
+    if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):  # a method's name is no key
+        yield from _read_paths(node.node.node)
+        children = node.iter_child_nodes(exclude=("node",))
+    else:
+        children = node.iter_child_nodes()
+    for child in children:
+        yield from _read_paths(child)
+
+
+def _keys(node: nodes.Node) -> Path | None:
+    match node:
+        case nodes.Name(ctx="load"):
+            return (node.name,)
+        case nodes.Getattr(attr=key) | nodes.Getitem(arg=nodes.Const(value=str(key))):
+            above = _keys(node.node)
+            return None if above is None else (*above, key)
+        case _:
+            return None
 
 
 class Rewriter(NodeTransformer):

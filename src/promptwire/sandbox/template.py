@@ -15,7 +15,7 @@ from promptwire.errors import TemplateError
 from promptwire.sandbox.check import check, read_words
 from promptwire.sandbox.data import plain
 from promptwire.sandbox.environment import ENVIRONMENT
-from promptwire.sandbox.rewriter import Rewriter, settled_names, spelled_names
+from promptwire.sandbox.rewriter import Rewriter, read_paths, settled_names, spelled_names
 from promptwire.sandbox.run import Run
 from promptwire.templates import Segment, add_missing
 
@@ -78,6 +78,7 @@ class JinjaTemplate:
         tree = ENVIRONMENT.parse(text)
         check(tree)
         self._known, settled = spelled_names(tree), settled_names(tree)
+        self.reads = read_paths(tree)
         Rewriter().visit(tree)
         asked = _undeclared(tree)
         self.variables: tuple[str, ...] = tuple(word for word in words if word in asked)

@@ -1,6 +1,5 @@
 """Names and values by the conventions of OpenTelemetry (GenAI), Langfuse and OpenInference; the only place for them."""
 
-import json
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,7 @@ from urllib.parse import urlsplit
 
 from promptwire.errors import GatewayError, PromptwireError
 from promptwire.messages import stored_messages
-from promptwire.telemetry.content import told_messages
+from promptwire.telemetry.content import as_json, told_messages
 from promptwire.tracing import is_langfuses, used_variables
 
 if TYPE_CHECKING:
@@ -105,9 +104,13 @@ def content_attributes(plan: "Plan") -> Attributes:
 
 def _variables(rendered: "RenderedPrompt") -> Attributes:
     values = used_variables(rendered.prompt, rendered.values)
-    texts = {name: value if isinstance(value, str) else _json(value) for name, value in values.items()}
+    texts = {name: value if isinstance(value, str) else as_json(value) for name, value in values.items()}
     told: Attributes = {f"gen_ai.prompt.variable.{name}": text for name, text in texts.items()}
-    return {**told, "llm.prompt_template.template": _template(rendered), "llm.prompt_template.variables": _json(values)}
+    return {
+        **told,
+        "llm.prompt_template.template": _template(rendered),
+        "llm.prompt_template.variables": as_json(values),
+    }
 
 
 def response_attributes(said: Mapping[str, Any]) -> Attributes:
@@ -137,11 +140,7 @@ def error_message(error: BaseException) -> str | None:
 
 def _template(rendered: "RenderedPrompt") -> str:
     prompt = rendered.prompt
-    return prompt.text if prompt.text is not None else _json(stored_messages(prompt.messages or ()))
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return prompt.text if prompt.text is not None else as_json(stored_messages(prompt.messages or ()))
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 def told_messages(messages: Iterable[object]) -> str:
     """OpenAI's messages, each as a role and its parts."""
-    return _json([told_message(message) for message in messages if isinstance(message, Mapping)])
+    return as_json([told_message(message) for message in messages if isinstance(message, Mapping)])
 
 
 def told_message(message: Mapping[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
@@ -31,35 +31,11 @@ def _parts(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"type": "tool_call", **told}
 
 
-def _json(value: object) -> str:
+def as_json(value: object) -> str:
+    """JSON of whatever it is; what JSON can't hold is its text."""
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-class Speech:
-    """What one choice of a stream says, put together from its deltas."""
-
-    def __init__(self) -> None:
-        self._text = ""
-        self._calls: dict[object, dict[str, str]] = {}
-
-    def hear(self, delta: Mapping[str, Any]) -> None:
-        """One more delta."""
-        if isinstance(text := delta.get("content"), str):
-            self._text += text
-        for call in delta.get("tool_calls") or ():
-            function = call.get("function") or {}
-            kept = self._calls.setdefault(call.get("index"), {"id": "", "name": "", "arguments": ""})
-            for name, piece in {**function, "id": call.get("id")}.items():
-                if name in kept and isinstance(piece, str):
-                    kept[name] += piece
-
-    @property
-    def message(self) -> dict[str, Any]:
-        """It as a message."""
-        calls = [{"id": call["id"], "function": call} for call in self._calls.values()]
-        return {"role": "assistant", "content": self._text or None, "tool_calls": calls}
 
 
 def told_answer(messages: Sequence[tuple[Mapping[str, Any], str | None]]) -> str:
     """An answer's choices, each a message and why it ended."""
-    return _json([told_message(message, reason or "error") for message, reason in messages])
+    return as_json([told_message(message, reason or "error") for message, reason in messages])

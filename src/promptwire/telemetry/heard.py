@@ -4,8 +4,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from promptwire.telemetry.attributes import Attributes, mapping, response_attributes
-from promptwire.telemetry.content import Speech, told_answer
+from promptwire.gateway.speech import Speech
+from promptwire.telemetry.attributes import Attributes, response_attributes
+from promptwire.telemetry.content import told_answer
 
 
 class Heard:
@@ -35,7 +36,7 @@ class Heard:
         if isinstance(message := choice.get("message"), Mapping):
             self._messages[index] = message
         else:
-            self._speech.setdefault(index, Speech()).hear(mapping(choice.get("delta")))
+            self._speech.setdefault(index, Speech()).hear(choice.get("delta"))
 
     def attributes(self) -> Attributes:
         """All that was heard."""

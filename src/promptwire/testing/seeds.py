@@ -1,9 +1,9 @@
 """A folder of prompts, as a Langfuse project would hold it, and servers with the environment pointing at them."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from promptwire.testing.openai import FakeOpenAI
 if TYPE_CHECKING:
     from promptwire.display.view import View
 
-_standing = ExitStack()  # as process-wide as the environment that it changes
+_standing = ExitStack()  # what the next doubles() ends: as process-wide as the environment that they change
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,11 @@ class Doubles(Displayed):
 
     langfuse: FakeLangfuse | None
     openai: FakeOpenAI | None
+    _running: ExitStack = field(repr=False, compare=False)
 
     def stop(self) -> None:
-        """Stop them, and have the environment as it was before."""
-        _standing.close()
+        """Stop them, and have what they set in the environment as it was before, but for what was set anew since."""
+        self._running.close()
 
     def _view(self) -> "View":
         from promptwire.display.view import View
@@ -55,8 +56,11 @@ def publish_file(
 @contextmanager
 def embedded(*, langfuse: bool = True, openai: bool = True) -> Generator[FakeLangfuse | None]:
     """Fake servers for what is asked for, with the process's environment pointing at them inside."""
-    with _embedded(langfuse=langfuse, openai=openai) as servers:
+    servers = _start(langfuse=langfuse, openai=openai)
+    try:
         yield servers.langfuse
+    finally:
+        servers.stop()
 
 
 def doubles(*, langfuse: bool | None = None) -> Doubles:
@@ -67,19 +71,29 @@ def doubles(*, langfuse: bool | None = None) -> Doubles:
     """
     _standing.close()
     wanted = "LANGFUSE_PUBLIC_KEY" not in os.environ if langfuse is None else langfuse
-    return _standing.enter_context(_embedded(langfuse=wanted, openai="OPENAI_API_KEY" not in os.environ))
+    servers = _start(langfuse=wanted, openai="OPENAI_API_KEY" not in os.environ)
+    _standing.callback(servers.stop)
+    return servers
+
+
+def _start(*, langfuse: bool, openai: bool) -> Doubles:
+    with ExitStack() as running:
+        running.enter_context(fresh_resolver())
+        stored = running.enter_context(FakeLangfuse()) if langfuse else None
+        model = running.enter_context(FakeOpenAI()) if openai else None
+        for server in (stored, model):
+            running.enter_context(_environment({} if server is None else server.env))
+        return Doubles(stored, model, running.pop_all())
 
 
 @contextmanager
-def _embedded(*, langfuse: bool, openai: bool) -> Generator[Doubles]:
-    before = dict(os.environ)
-    with ExitStack() as servers, fresh_resolver():
-        stored = servers.enter_context(FakeLangfuse()) if langfuse else None
-        model = servers.enter_context(FakeOpenAI()) if openai else None
-        for server in (stored, model):
-            os.environ.update({} if server is None else server.env)
-        try:
-            yield Doubles(stored, model)
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+def _environment(values: Mapping[str, str]) -> Generator[None]:
+    """These values inside; after it those before, but for names that the program has set meanwhile."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name in [name for name, value in values.items() if os.environ.get(name) == value]:
+            del os.environ[name]
+            os.environ.update({} if (value := before[name]) is None else {name: value})

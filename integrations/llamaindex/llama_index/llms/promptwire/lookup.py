@@ -30,9 +30,6 @@ class Seen:
         self.last: Found | None = None
         self._queries: dict[str, tuple[Found, float]] = {}
 
-    def __len__(self) -> int:
-        return len(self._queries)
-
     def held(self) -> Found | None:
         """What the query around this call goes by."""
         found, until = self._queries.get(_query(), (None, 0.0))

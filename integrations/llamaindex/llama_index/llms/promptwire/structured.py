@@ -1,6 +1,7 @@
 """Answers as objects of a class: the delegate makes them in its own way, so that OpenAI keeps ``response_format``."""
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, closing
 from typing import Any, TypeVar, cast
 
 from llama_index.core.base.llms.types import (
@@ -119,9 +120,11 @@ def _answer(made: object) -> ChatResponse:
 
 
 def _answers(made: Generator[object, None, None]) -> ChatResponseGen:
-    yield from map(_answer, made)
+    with closing(made):
+        yield from map(_answer, made)
 
 
 async def _aanswers(made: AsyncGenerator[object, None]) -> ChatResponseAsyncGen:
-    async for one in made:
-        yield _answer(one)
+    async with aclosing(made):
+        async for one in made:
+            yield _answer(one)
