@@ -70,15 +70,11 @@ def said() -> Said:
 
 
 @pytest.fixture
-def llm(mock: Callable[..., LLM], said: Said, resolver: Resolver) -> Promptwire:
-    return Promptwire(
+def llm(mock: Callable[..., LLM], said: Said, resolver: Resolver) -> Iterator[Promptwire]:
+    """One by which the prompt, and nothing without it, is to reach the model."""
+    yield Promptwire(
         llm=mock(response_generator=said), prompt_id="persona", prompt_variables={"name": "Ada"}, resolver=resolver
     )
-
-
-@pytest.fixture(autouse=True)
-def _the_prompt_is_given(said: Said) -> Iterator[None]:
-    yield
     assert said.given
     assert {str(messages[0].content).partition("\n")[0] for messages in said.given} == {"You are Ada."}
 
