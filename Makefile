@@ -80,7 +80,7 @@ lock: $(PRIVATE_UV) ## constraints.txt and docs/requirements.txt anew, from the 
 floor: .venv-floor/.ready ## the tests on the lowest direct versions that the packages allow
 	@.venv-floor/bin/python -m pytest --quiet -n $(JOBS) $(ARGS)
 
-anthropic: .venv-anthropic/.ready ## LlamaIndex's tests with its Anthropic as one more delegate
+anthropic: .venv-anthropic/.ready ## LlamaIndex's tests with its Anthropic, LiteLLM and LangChainLLM, too
 	@.venv-anthropic/bin/python -m pytest --quiet -n $(JOBS) integrations/llamaindex/tests $(ARGS)
 
 # The notebooks run first, and are pages with what they displayed. The pages' Markdown is put beside them, for llms.txt.

@@ -13,10 +13,16 @@ import pytest
 from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.callbacks.base import global_stack_trace
 from llama_index.core.callbacks.schema import BASE_TRACE_EVENT
+from llama_index.core.chat_engine import SimpleChatEngine
+from llama_index.core.chat_engine.types import BaseChatEngine, ChatMode
+from llama_index.core.embeddings import MockEmbedding
+from llama_index.core.indices import VectorStoreIndex
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.llms import ChatMessage
 from llama_index.core.llms.llm import LLM
+from llama_index.core.schema import TextNode
+from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai import OpenAI
 from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]
 from llama_index.llms.promptwire import Promptwire, PromptwireGateway
@@ -32,8 +38,8 @@ from tests.doubles.anthropic import FakeAnthropic
 # LlamaIndex's Anthropic needs another release of the SDK than langchain-anthropic: `make anthropic` has it.
 ANTHROPIC = importlib.util.find_spec("llama_index.llms.anthropic") is not None
 collect_ignore = [] if ANTHROPIC else ["test_anthropic_delegate.py"]
-try:
-    LINKS = tuple(map(int, version("langfuse").split(".")[:2])) >= (4, 14)  # can link traces
+try:  # langfuse 4.14 is the first that can link a trace to a prompt
+    LINKS = tuple(map(int, version("langfuse").split(".")[:2])) >= (4, 14)
 except PackageNotFoundError:
     LINKS = False
 if not LINKS:
@@ -137,13 +143,28 @@ def endpoint(request: pytest.FixtureRequest) -> str:
     return request.param  # type: ignore[no-any-return]
 
 
+@pytest.fixture(params=["simple", "context", "condense_plus_context", "condense_question"])
+def chat_engine(request: pytest.FixtureRequest) -> Callable[[LLM], BaseChatEngine]:
+    """Makes one of that kind over an LLM."""
+
+    def make(llm: LLM) -> BaseChatEngine:
+        if request.param == "simple":
+            return SimpleChatEngine.from_defaults(llm=llm)
+        index = VectorStoreIndex([TextNode(text="Ada wrote the first program.")], embed_model=MockEmbedding(8))
+        made: BaseChatEngine = index.as_chat_engine(chat_mode=ChatMode(request.param), llm=llm)
+        return made
+
+    return make
+
+
 @pytest.fixture
 def call() -> Callable[..., Awaitable[list[Any]]]:
-    """What an endpoint answers: one response, or all of its stream's."""
+    """What an endpoint answers: one response, or all of its stream's. Those with tools get one."""
+    tool = FunctionTool.from_defaults(lambda: 1, name="one", description="One")
 
     async def call(llm: BaseLLM, endpoint: str, text: str = "<IGNORED>", **kwargs: Any) -> list[Any]:
-        given = text if "complete" in endpoint else [ChatMessage(text)]
-        answer = getattr(llm, endpoint)(given, **kwargs)
+        given = [[tool], text] if "tools" in endpoint else [text if "complete" in endpoint else [ChatMessage(text)]]
+        answer = getattr(llm, endpoint)(*given, **kwargs)
         if endpoint.startswith("a"):
             answer = await answer
             return [one async for one in answer] if "stream" in endpoint else [answer]
@@ -154,7 +175,7 @@ def call() -> Callable[..., Awaitable[list[Any]]]:
 
 def _anthropic(server: FakeAnthropic, **more: Any) -> Any:
     module = importlib.import_module("llama_index.llms.anthropic")
-    return module.Anthropic(model="claude-sonnet-4-5", api_key=server.api_key, max_retries=0, **more)
+    return module.Anthropic(**{"model": "claude-sonnet-4-5", "api_key": server.api_key, "max_retries": 0, **more})
 
 
 class Delegates:

@@ -86,16 +86,18 @@ async def test_the_tool_loop(*, streaming: bool, delegate: str, delegates: Any, 
     assert second == [*first, ("call", ("add", {"a": 2, "b": 3})), ("tool", "5")]
 
 
+@pytest.mark.parametrize("in_a_workflow", [False, True])
 async def test_parallel_tools_and_a_second_turn(
-    *, streaming: bool, delegate: str, delegates: Any, library: MemoryBackend
+    *, in_a_workflow: bool, streaming: bool, delegate: str, delegates: Any, library: MemoryBackend
 ) -> None:
     if OLDEST and not streaming:
         pytest.skip("LlamaIndex's oldest agents here allow one tool at a time unless they stream")
     delegates.script([*ADD, ("shout", {"text": "hi"})], "5 and HI", [("shout", {"text": "bye"})], "BYE")
     agent = FunctionAgent(tools=[add, shout], llm=over(delegate, delegates, library), streaming=streaming)
+    runs = AgentWorkflow(agents=[agent]) if in_a_workflow else agent
     memory = Memory.from_defaults()
-    assert str(await agent.run("Both?", memory=memory)) == "5 and HI"
-    assert str(await agent.run("Again?", memory=memory)) == "BYE"
+    assert str(await runs.run("Both?", memory=memory)) == "5 and HI"
+    assert str(await runs.run("Again?", memory=memory)) == "BYE"
     *_, last = [plain(delegate, body) for body in delegates.sent(delegate)]
     results = last[4:6]
     assert sorted(results) == [("tool", "5"), ("tool", "HI")]
@@ -147,27 +149,46 @@ async def test_a_workflow_of_agents(*, streaming: bool, delegate: str, delegates
     assert systems == ["You are Ada.", "You are Bo.", "You are Bo."]
 
 
-@pytest.mark.parametrize(("functions", "wanted"), [(True, FunctionAgent), (None, FunctionAgent), (False, ReActAgent)])
-def test_the_metadata_choose_the_kind_of_agent(*, functions: bool | None, wanted: type, persona: Promptwire) -> None:
-    workflow = AgentWorkflow.from_tools_or_functions([add], llm=persona.bind(is_function_calling_model=functions))
-    assert [type(agent) for agent in workflow.agents.values()] == [wanted]
-
-
 THOUGHT = 'Thought: I add.\nAction: add\nAction Input: {"a": 2, "b": 3}'
+ANSWER = "Thought: done.\nAnswer: It is 5."
+
+
+@pytest.mark.parametrize(("functions", "wanted"), [(True, FunctionAgent), (None, FunctionAgent), (False, ReActAgent)])
+async def test_the_metadata_choose_the_kind_of_agent(
+    *, functions: bool | None, wanted: type, delegate: str, delegates: Any, library: MemoryBackend
+) -> None:
+    delegates.script(*((THOUGHT, ANSWER) if wanted is ReActAgent else (ADD, "It is 5.")))
+    llm = over(delegate, delegates, library, is_function_calling_model=functions)
+    workflow = AgentWorkflow.from_tools_or_functions([add], llm=llm)
+    assert [type(agent) for agent in workflow.agents.values()] == [wanted]
+    assert str(await workflow.run("2 + 3?")) == "It is 5."
+    first, second = delegates.sent(delegate)
+    assert plain(delegate, first)[0][1].startswith("You are Ada.")
+    assert ("tools" in first) is (wanted is FunctionAgent)
+    assert plain(delegate, second)[-1] == (("user", "Observation: 5") if wanted is ReActAgent else ("tool", "5"))
 
 
 async def test_react(*, streaming: bool, delegate: str, delegates: Any, library: MemoryBackend) -> None:
     """Its tools stand in its system message, and its observations are the user's messages."""
-    delegates.script(THOUGHT, "Thought: done.\nAnswer: It is 5.")
+    delegates.script(THOUGHT, ANSWER, THOUGHT, "Thought: done.\nAnswer: 5 again.")
     agent = ReActAgent(tools=[add], llm=over(delegate, delegates, library), streaming=streaming)
-    assert str(await agent.run("2 + 3?")) == "It is 5."
-    first, second = [plain(delegate, body) for body in delegates.sent(delegate)]
+    memory = Memory.from_defaults()
+    assert str(await agent.run("2 + 3?", memory=memory)) == "It is 5."
+    assert str(await agent.run("Again?", memory=memory)) == "5 again."
+    first, second, third, last = [plain(delegate, body) for body in delegates.sent(delegate)]
     assert first[0][1].startswith("You are Ada.\n\nYou are designed to help")
     assert "> Tool Name: add" in first[0][1]
     assert first[1] == ("user", "2 + 3?")
     assert second[:2] == first
     assert [role for role, _ in second[2:]] == ["assistant", "user"]
     assert second[-1][1] == "Observation: 5"
+    assert third[:2] == first
+    assert [role for role, _ in third[2:]] == ["assistant", "user"]
+    assert "It is 5." in third[2][1]
+    assert third[3] == ("user", "Again?")
+    assert last[:4] == third
+    assert [role for role, _ in last[4:]] == ["assistant", "user"]
+    assert not any("You are Ada" in str(message) for message in memory.get_all())
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -182,7 +203,7 @@ async def test_two_runs_of_one_agent_keep_their_variables_apart(
         return ChatMessage("Done.", role="assistant")
 
     llm = Promptwire(llm=mock(response_generator=say), prompt_id="persona", resolver=resolver)
-    agent = FunctionAgent(tools=[add], llm=llm, streaming=False)
+    agent = FunctionAgent(tools=[add], llm=llm, streaming=streaming)
 
     async def run(name: str) -> None:
         with promptwire.variables(name=name):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 import subprocess
 import sys
 import threading
@@ -12,10 +13,12 @@ from typing import Any
 
 import pytest
 from llama_index.core import PromptTemplate, SummaryIndex
+from llama_index.core.agent.workflow import BaseWorkflowAgent, FunctionAgent, ReActAgent
 from llama_index.core.embeddings import MockEmbedding
-from llama_index.core.llms import MockLLM
+from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.core.llms.llm import LLM
 from llama_index.core.schema import TextNode
+from llama_index.core.tools import FunctionTool
 from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire, PromptwireGateway
 from pydantic import BaseModel
 
@@ -24,6 +27,12 @@ from promptwire import MissingVariablesError, Prompt, PromptRef, Resolver
 from promptwire.backends.memory import MemoryBackend
 from promptwire.testing import FakeOpenAI
 
+# LlamaIndex's workflows look at every attribute of an agent, pydantic's deprecated ones too.
+LLAMA_WARNS = pytest.mark.filterwarnings(
+    "ignore::pydantic.PydanticDeprecatedSince20",
+    "ignore::pydantic.PydanticDeprecatedSince211",
+    "ignore:is_running called from within a step:DeprecationWarning",  # by ReActAgent itself
+)
 SLOW = 0.2
 ALLOWED = 0.05
 
@@ -68,17 +77,29 @@ async def drained(stream: Awaitable[Any]) -> None:
         pass
 
 
+async def ran(agent: BaseWorkflowAgent) -> None:
+    await agent.run("x")
+
+
+ONE = FunctionTool.from_defaults(lambda: 1, name="one", description="One")
 ASKED = PromptTemplate("A City in {place}?")
 WAYS: dict[str, Callable[[Promptwire], Awaitable[Any]]] = {
     "achat": lambda llm: llm.achat([]),
     "astream_chat": lambda llm: drained(llm.astream_chat([])),
     "acomplete": lambda llm: llm.acomplete(""),
+    "astream_complete": lambda llm: drained(llm.astream_complete("")),
     "apredict": lambda llm: llm.apredict(ASKED, place="x"),
     "astream": lambda llm: drained(llm.astream(ASKED, place="x")),
     "astructured_predict": lambda llm: llm.astructured_predict(City, ASKED, place="x"),
     "astream_structured_predict": lambda llm: drained(llm.astream_structured_predict(City, ASKED, place="x")),
     "astructured_llm": lambda llm: llm.as_structured_llm(City).apredict(ASKED, place="x"),
     "achat_with_tools": lambda llm: llm.achat_with_tools([], "x"),
+    "astream_chat_with_tools": lambda llm: drained(llm.astream_chat_with_tools([], "x")),
+    "apredict_and_call": lambda llm: llm.apredict_and_call([ONE], "x", tool_required=True),
+    "FunctionAgent": lambda llm: ran(FunctionAgent(tools=[ONE], llm=llm, streaming=False)),
+    "FunctionAgent, streamed": lambda llm: ran(FunctionAgent(tools=[ONE], llm=llm, streaming=True)),
+    "ReActAgent": lambda llm: ran(ReActAgent(tools=[ONE], llm=llm, streaming=False)),
+    "ReActAgent, streamed": lambda llm: ran(ReActAgent(tools=[ONE], llm=llm, streaming=True)),
     "aprime": lambda llm: llm.aprime(),
     "apin": lambda llm: llm.apin(),
     "aquery": lambda llm: SummaryIndex([TextNode(text="x")])
@@ -87,20 +108,49 @@ WAYS: dict[str, Callable[[Promptwire], Awaitable[Any]]] = {
 }  # fmt: skip
 
 
+def asking() -> Promptwire:
+    """One whose prompt nobody has asked for yet."""
+    backend = SlowBackend({"slow": [{"role": "system", "content": "City. Be {{name}}."}]})
+    return Promptwire(
+        model="gpt-4o", prompt_id="slow", prompt_variables={"name": "Ada"}, resolver=Resolver(backend),
+        message_mode="prepend",
+    )  # fmt: skip
+
+
+async def best_of_some(work: Callable[[], Awaitable[Any]]) -> float:
+    """On a busy machine any loop is late at times."""
+    stalls: list[float] = []
+    while len(stalls) < 8 and not (stalls and stalls[-1] < ALLOWED):
+        stalls.append(await longest_stall(work()))
+    return min(stalls)
+
+
+@LLAMA_WARNS
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_slow_prompt_service_stalls_no_loop(way: str, openai: FakeOpenAI) -> None:
-    """The best of some tries: on a busy machine any loop is late at times."""
-    stalls = []
-    for _ in range(8):
-        backend = SlowBackend({"slow": [{"role": "system", "content": "City. Be {{name}}."}]})
-        llm = Promptwire(
-            model="gpt-4o", prompt_id="slow", prompt_variables={"name": "Ada"}, resolver=Resolver(backend),
-            message_mode="prepend",
-        )  # fmt: skip
-        stalls.append(await longest_stall(WAYS[way](llm)))
-        if stalls[-1] < ALLOWED:
-            break
-    assert min(stalls) < ALLOWED
+    assert await best_of_some(lambda: WAYS[way](asking())) < ALLOWED
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_a_slow_prompt_service_stalls_no_chat_engine(
+    *, streaming: bool, chat_engine: Any, openai: FakeOpenAI
+) -> None:
+    """With a history, which some of them condense at once."""
+    history = [ChatMessage("Hi"), ChatMessage("Hello", role="assistant")]
+
+    def chats() -> Awaitable[Any]:
+        chat = chat_engine(asking())
+
+        async def said() -> None:
+            if streaming:
+                answer = await chat.astream_chat("x", chat_history=history)
+                assert "".join([token async for token in answer.async_response_gen()])
+            else:
+                assert str(await chat.achat("x", chat_history=history))
+
+        return said()
+
+    assert await best_of_some(chats) < ALLOWED
 
 
 @pytest.mark.parametrize("foreign", [False, True])
@@ -139,13 +189,6 @@ def cold(llm: LLM, mode: str = "compact", **given: Any) -> Any:
     return SummaryIndex([TextNode(text="x")]).as_query_engine(
         llm=llm, response_mode=mode, embed_model=MockEmbedding(8), **templates, **given
     )
-
-
-async def best_of_some(work: Callable[[], Awaitable[Any]]) -> float:
-    stalls: list[float] = []
-    while len(stalls) < 8 and not (stalls and stalls[-1] < ALLOWED):
-        stalls.append(await longest_stall(work()))
-    return min(stalls)
 
 
 @pytest.mark.parametrize(
@@ -211,22 +254,28 @@ def text_of(answer: Any) -> str:
     return str(answer.text if hasattr(answer, "text") else answer.message.content)
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # what its Anthropic gives up
 @pytest.mark.parametrize("endpoint", ["achat", "astream_chat", "acomplete", "astream_complete"])
-@pytest.mark.parametrize("name", ["gateway", "claude", "openai"])
-def test_three_loops_in_a_row(name: str, endpoint: str, library: MemoryBackend, delegates: Any) -> None:
+def test_three_loops_in_a_row(delegate: str, endpoint: str, library: MemoryBackend, delegates: Any) -> None:
     """No client of a loop that has ended is used again."""
-    reused = {"reuse_client": False} if name == "openai" else {}  # LlamaIndex's keeps one for all loops otherwise
+    # LlamaIndex's keep one for all loops: its OpenAI can be told not to, and its Anthropic tries again on a new line.
+    fresh: dict[str, Any] = {"reuse_client": False}
+    given = {"openai": fresh, "like": fresh, "anthropic": {"max_retries": 1}}.get(delegate, {})
     llm = Promptwire(
-        llm=delegates.make(name, **reused), prompt_id="greeting", prompt_variables={"name": "x"},
+        llm=delegates.make(delegate, **given), prompt_id="greeting", prompt_variables={"name": "x"},
         resolver=Resolver(library),
     )  # fmt: skip
 
-    async def one() -> str:
+    async def one(*, last: bool) -> str:
         answer = await getattr(llm, endpoint)("y" if "complete" in endpoint else [])
-        return text_of([part async for part in answer][-1] if "stream" in endpoint else answer)
+        said = text_of([part async for part in answer][-1] if "stream" in endpoint else answer)
+        if last:
+            await delegates.close()  # on the loop that its lines are of
+        return said
 
-    for _ in range(3):
-        assert asyncio.run(one()).endswith("Hello x")
+    for last in (False, False, True):
+        assert asyncio.run(one(last=last)).endswith("Hello x")
+    gc.collect()  # here, where such a warning is expected
 
 
 async def test_sync_calls_inside_a_running_loop(endpoint: str, llm: Promptwire, call: Any, openai: FakeOpenAI) -> None:

@@ -7,7 +7,6 @@ import pytest
 from llama_index.core import Settings, SummaryIndex, VectorStoreIndex
 from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
 from llama_index.core.chat_engine import SimpleChatEngine
-from llama_index.core.chat_engine.types import BaseChatEngine, ChatMode
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.query_engine import RetrieverQueryEngine, RouterQueryEngine, SubQuestionQueryEngine
 from llama_index.core.question_gen import LLMQuestionGenerator
@@ -187,20 +186,8 @@ async def test_sub_questions(*, use_async: bool, delegates: Any, index: SummaryI
     assert all(body["messages"][0]["content"].startswith("You are Ada.") for body in delegates.sent("gateway"))
 
 
-def chat_engine(kind: str, llm: Promptwire) -> BaseChatEngine:
-    if kind == "simple":
-        return SimpleChatEngine.from_defaults(llm=llm)
-    index = VectorStoreIndex([TextNode(text=ADA)], embed_model=MockEmbedding(8))
-    made: BaseChatEngine = index.as_chat_engine(chat_mode=ChatMode(kind), llm=llm)
-    return made
-
-
-CHATS = ["simple", "context", "condense_plus_context", "condense_question"]
-
-
-@pytest.mark.parametrize("kind", CHATS)
-async def test_chat_engines(kind: str, persona: Promptwire, openai: FakeOpenAI) -> None:
-    chat = chat_engine(kind, persona)
+async def test_chat_engines(chat_engine: Any, persona: Promptwire, openai: FakeOpenAI) -> None:
+    chat = chat_engine(persona)
     said = [
         str(chat.chat("One")),
         "".join(chat.stream_chat("Two").response_gen),
@@ -217,9 +204,8 @@ async def test_chat_engines(kind: str, persona: Promptwire, openai: FakeOpenAI) 
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # raised there once more
-@pytest.mark.parametrize("kind", CHATS)
-async def test_errors_surface_from_chat_engines(kind: str, persona: Promptwire, openai: FakeOpenAI) -> None:
-    chat = chat_engine(kind, persona.bind(prompt_id="nowhere"))
+async def test_errors_surface_from_chat_engines(chat_engine: Any, persona: Promptwire, openai: FakeOpenAI) -> None:
+    chat = chat_engine(persona.bind(prompt_id="nowhere"))
     with pytest.raises(PromptNotFoundError):
         chat.chat("One")
     with pytest.raises(PromptNotFoundError):

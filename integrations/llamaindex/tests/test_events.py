@@ -52,6 +52,30 @@ async def test_one_pair_per_call(endpoint: str, call: Any, llm: Promptwire, list
     assert end.response.message.content == "[gpt-4o-mini] Hello Ada"
 
 
+WAYS = [
+    f"{colour}{stream}{kind}"
+    for colour in ("", "a")
+    for stream in ("", "stream_")
+    for kind in ("chat", "complete", "chat_with_tools")
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_no_delegate_makes_more_pairs_than_by_itself(
+    *, way: str, delegate: str, delegates: Any, call: Any, resolver: Resolver, listener: Any
+) -> None:
+    """LlamaIndex's Anthropic makes two for some of its calls."""
+    own = delegates.make(delegate)
+    llm = Promptwire(llm=own, prompt_id="persona", prompt_variables={"name": "Ada"}, resolver=resolver)
+    pairs = []
+    for one, endpoint in ((own, way.replace("complete", "chat")), (llm, way)):
+        listener.events.clear()
+        await call(one, endpoint, "Hi")
+        pairs.append((len(listener.named(*START)), len(listener.named(*END))))
+    assert pairs[1] == pairs[0]
+    assert pairs[1] == (1, 1) or delegate == "anthropic"
+
+
 def test_one_pair_with_a_delegate_and_its_copy(resolver: Resolver, listener: Any, openai: FakeOpenAI) -> None:
     delegate = OpenAI(model="gpt-4o-mini", api_key=openai.api_key, api_base=openai.url)
     llm = Promptwire(llm=delegate, prompt_id="tuned", prompt_variables={"name": "Ada"}, resolver=resolver)

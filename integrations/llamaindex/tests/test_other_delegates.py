@@ -15,6 +15,11 @@ from promptwire import ConfigurationError, PromptConfigError, Resolver
 from promptwire.backends.memory import MemoryBackend
 from promptwire.testing import FakeOpenAI
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Items? .* on TypedDict class:UserWarning",  # LiteLLM's
+    "ignore::pydantic.PydanticDeprecatedSince20",  # LangChainLLM's
+)
+
 
 class City(BaseModel):
     """A city."""

@@ -43,6 +43,7 @@ SLOT = {
     "accumulate": "text_qa_template",
     "compact_accumulate": "text_qa_template",
 }
+STREAMED = [mode for mode in SLOT if "accumulate" not in mode]  # which LlamaIndex doesn't stream
 TEXT = 'Ada wrote {query_str} the {{context}} first {"program": 1}.'
 
 
@@ -174,15 +175,25 @@ def test_queries_of_passing_requests_are_let_go(make: Any, openai: FakeOpenAI) -
     assert pickle.loads(pickle.dumps(template))._seen._queries == {}  # noqa: S301, SLF001 - our own
 
 
-@pytest.mark.parametrize("mode", SLOT)
-def test_an_outage_surfaces(mode: str, monkeypatch: pytest.MonkeyPatch, openai: FakeOpenAI) -> None:
+@pytest.mark.parametrize(
+    ("mode", "streaming"), [(mode, streaming) for mode in SLOT for streaming in (False, True)[: 1 + (mode in STREAMED)]]
+)
+async def test_an_outage_surfaces(
+    mode: str, *, streaming: bool, monkeypatch: pytest.MonkeyPatch, openai: FakeOpenAI
+) -> None:
     with FakeLangfuse() as langfuse:
         for name, value in langfuse.env.items():
             monkeypatch.setenv(name, value)
     gone = ManagedPromptTemplate("langfuse:rag", resolver=Resolver(timeout=0.5))
     for llm in (MockLLM(), Promptwire(model="gpt-4o-mini")):
+        made = put(engine(llm, mode, streaming=streaming), mode, gone)
         with pytest.raises(BackendUnavailableError):
-            put(engine(llm, mode), mode, gone).query("Who?")
+            str(made.query("Who?"))
+        with pytest.raises(BackendUnavailableError):  # noqa: PT012 - where a stream raises is LlamaIndex's to say
+            answer = await made.aquery("Who?")
+            if streaming:
+                await answer.get_response()
+    assert openai.count == 0
 
 
 @pytest.mark.parametrize("mode", SLOT)
