@@ -11,7 +11,7 @@ import promptwire
 from promptwire import Resolver
 from promptwire.backends.memory import MemoryBackend
 from promptwire.exchange import Request
-from promptwire.log import logger, show_request
+from promptwire.log import logger, show_request, show_resolved
 
 REQUEST = Request(
     "POST",
@@ -62,6 +62,19 @@ def test_verbose_shows_requests_without_their_keys(
     show_request(REQUEST)
     assert capsys.readouterr().err == ""
     assert callable(promptwire.set_verbose)
+
+
+def test_a_key_in_a_prompts_own_settings_is_masked(
+    alone: Callable[[], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone()
+    promptwire.set_verbose()
+    settings = {"metadata": {"api_key": "canary", "team": "support"}}
+    show_request(Request("POST", "http://127.0.0.1/", {}, json.dumps(settings).encode()))
+    show_resolved("gpt-4o", lambda: [{"role": "user", "content": "Hi"}], settings)
+    told = capsys.readouterr().err
+    assert told.count('"api_key": "*****"') == told.count('"team": "support"') == 2
+    assert "canary" not in told
 
 
 def test_a_request_without_a_body(alone: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,4 +25,28 @@ def test_what_holds_a_key(name: str) -> None:
 )
 def test_what_does_not(name: str) -> None:
     assert not is_secret(name)
-    assert masked({name: (1, "x")}) == {name: [1, "x"]}
+    assert masked({name: (1, ["x"])}) == {name: (1, ["x"])}
+
+
+def test_of_a_tool_s_argument_that_is_a_secret_its_schema_is_told_and_no_value() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "password": {"type": "string", "description": "of the customer", "default": "sk-1", "enum": ["sk-2"]},
+            "token": "sk-3",
+            "city": {"type": "string", "default": "Oslo"},
+        },
+        "required": ["password"],
+    }
+    told = masked(schema)
+    assert told["properties"] == {
+        "password": {"type": "string", "description": "of the customer", "default": "*****", "enum": "*****"},
+        "token": "*****",
+        "city": {"type": "string", "default": "Oslo"},
+    }
+    assert told["required"] == ["password"]
+
+
+def test_what_is_no_json_stays_as_it_is() -> None:
+    thing = object()
+    assert masked({1: thing, "partials.key": "sk-1"}) == {1: thing, "partials.key": "*****"}

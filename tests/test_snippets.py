@@ -19,11 +19,12 @@ from urllib.request import urlopen
 import pytest
 
 from docs.peers import PEERS, free_port
-from promptwire.testing import embedded, publish_file
+from promptwire.testing import FakeLangfuse, FakeOpenAI, embedded, publish_file
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("integrations/*/README.md")), *sorted((ROOT / "docs").glob("*.md"))]
 PROXY = (ROOT / "docs" / "proxy.md").read_text("utf-8")
+LITELLM = ROOT / ".venv-litellm" / "bin" / "python"
 VARIABLES = "company: ACME\ncustomer: Ann\nquestion: Why?\nkey: A\n"
 
 
@@ -171,3 +172,25 @@ def test_what_is_before_promptwire_runs(shell: Path, monkeypatch: pytest.MonkeyP
     asked = 'print(chain.invoke({"company": "ACME", "customer": "Ann", "question": "Why?"}).content)'
     done = python(f"{code}\n{asked}")
     assert "Ann asks: Why?" in done.stdout, done.stderr
+
+
+def test_what_is_before_in_litellm_is_python() -> None:
+    [code] = fenced((ROOT / "docs" / "from-litellm.md").read_text("utf-8"), "py")
+    compile(code, "from-litellm.md", "exec")
+
+
+@pytest.mark.skipif(not LITELLM.exists(), reason="LiteLLM is in an environment of its own, which make bench sets up")
+def test_what_is_before_in_litellm_runs_and_sends_the_callers_messages_after_the_prompts(tmp_path: Path) -> None:
+    [code] = fenced((ROOT / "docs" / "from-litellm.md").read_text("utf-8"), "py")
+    with FakeLangfuse() as langfuse, FakeOpenAI() as openai:
+        publish_file(langfuse, ROOT / "examples" / "prompts", "support/reply", version=1)
+        bare = {"PATH": os.environ["PATH"], "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+        environment = {**bare, **langfuse.env, **openai.env}
+        subprocess.run([str(LITELLM), "-c", code], check=True, env=environment, cwd=tmp_path, timeout=300)
+    assert [request.json["messages"] for request in openai.requests] == [
+        [
+            {"role": "system", "content": "You answer the customers of ACME. Be brief."},
+            {"role": "user", "content": "Ann asks: Where is my parcel?"},
+            {"role": "user", "content": "Please answer in one sentence."},
+        ]
+    ]

@@ -3,13 +3,13 @@
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from promptwire.display import Displayed
 from promptwire.frozen import thaw
-from promptwire.masking import masked
+from promptwire.masking import MASK, masked
 from promptwire.messages import Placeholder
 from promptwire.prompts import Prompt
 
@@ -105,9 +105,12 @@ def compare(before: Prompt, after: Prompt) -> Differences:
 
 def _messages(before: Prompt, after: Prompt) -> Iterator[MessageDifference]:
     old, new = _told(before), _told(after)
-    for at, at2 in _pairs(old, new) if old != new else ():
-        role, text = (None, None) if at is None else old[at]
-        role2, text2 = (None, None) if at2 is None else new[at2]
+    if old == new:
+        return
+    shown, shown2 = _told(before, masked), _told(after, masked)
+    for at, at2 in _pairs(old, new):
+        role, text = (None, None) if at is None else shown[at]
+        role2, text2 = (None, None) if at2 is None else shown2[at2]
         numbers = (None if place is None else place + 1 for place in (at, at2))
         yield MessageDifference(text, text2, role, role2, *numbers)
 
@@ -126,19 +129,19 @@ def _pairs(old: Sequence[tuple[str, str]], new: Sequence[tuple[str, str]]) -> It
                 yield from ((None, place) for place in range(start2 + low2, start2 + high2))
 
 
-def _told(prompt: Prompt) -> list[tuple[str, str]]:
-    """Every message as a role and a text."""
+def _told(prompt: Prompt, view: Callable[[Any], Any] = thaw) -> list[tuple[str, str]]:
+    """Every message as a role and a text, in the view of it."""
     if prompt.text is not None:
         return [("text", prompt.text)]
-    return [_message(item) for item in prompt.messages or ()]
+    return [_message(item, view) for item in prompt.messages or ()]
 
 
-def _message(item: Mapping[str, Any] | Placeholder) -> tuple[str, str]:
+def _message(item: Mapping[str, Any] | Placeholder, view: Callable[[Any], Any]) -> tuple[str, str]:
     if isinstance(item, Placeholder):
         return "placeholder", item.name
     if item.keys() <= {"role", "content"} and isinstance(item.get("content"), str):
         return item["role"], item["content"]
-    return item["role"], _json({key: value for key, value in item.items() if key != "role"}, indent=2)
+    return item["role"], _json(view({key: value for key, value in item.items() if key != "role"}), indent=2)
 
 
 def _settings(before: Prompt, after: Prompt) -> Iterator[SettingDifference]:
@@ -172,6 +175,9 @@ def _plain(value: Any) -> Any:
 
 def _body(before: str | None, after: str | None) -> Iterator[str]:
     """A unified diff's lines without its heads: three unchanged lines around each change."""
+    if before == after:  # they differ in a key alone
+        yield from (f"-{MASK}", f"+{MASK}")
+        return
     old, new = (before or "").splitlines(), (after or "").splitlines()
     if old == new:  # they differ in line ends alone
         old, new = ([json.dumps(text, ensure_ascii=False)] for text in (before, after))

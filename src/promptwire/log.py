@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from promptwire.masking import masked
 from promptwire.params import PROMPT_PARAMS
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def show_resolved(model: object, messages: Callable[[], Sequence[object]], param
     if not logger.isEnabledFor(logging.DEBUG):
         return
     shown = {name: value if name in PROMPT_PARAMS else "*****" for name, value in params.items() if value is not None}
-    body = {"model": model, "messages": messages(), **shown}
+    body = masked({"model": model, "messages": messages(), **shown})
     text = json.dumps(body, indent=2, ensure_ascii=False, default=lambda value: f"<{type(value).__name__}>")
     logger.debug("POST Request Sent from Promptwire:\n%s", text)
 
@@ -76,7 +77,7 @@ def _masked(name: str, value: str) -> str:
 
 
 def _pretty(body: bytes) -> str:
-    return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    return json.dumps(masked(json.loads(body)), indent=2, ensure_ascii=False)
 
 
 class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]

@@ -7,6 +7,7 @@ from typing import Any
 
 from promptwire.errors import ConfigurationError, MissingVariablesError, TemplateError
 from promptwire.frozen import FrozenDict, is_json, thaw
+from promptwire.masking import masked
 from promptwire.templates import Segment, Template, compile_template
 
 HISTORY_SLOTS = ("messages", "history", "chat_history")
@@ -108,10 +109,10 @@ class Step:
         return message
 
     def segments(self, values: Mapping[str, Any]) -> list[Segment]:
-        """The pieces of its texts, for those who show them; what is no text is JSON in brackets."""
+        """The pieces of its texts, for those who show them; what is no text is JSON in brackets, keys masked."""
         parts = self.content if isinstance(self.content, tuple) else () if self.content is None else (self.content,)
         each = [
-            [Segment(f"[{json.dumps(part)}]")] if isinstance(part, FrozenDict) else part.segments(values)
+            [Segment(f"[{json.dumps(masked(part))}]")] if isinstance(part, FrozenDict) else part.segments(values)
             for part in parts
         ]
         return [segment for segments in each for segment in segments]

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from promptwire.compiled import asked_variables, compile_steps, digest
@@ -17,6 +17,7 @@ from promptwire.errors import (
 )
 from promptwire.frozen import FrozenDict, freeze, is_object, thaw
 from promptwire.log import logger
+from promptwire.masking import masked
 from promptwire.messages import Placeholder, PlainStep, Step, fill_slot, slot_error
 from promptwire.params import read_config
 from promptwire.rendered import RenderedPrompt, Source
@@ -104,6 +105,10 @@ class Prompt(Displayed):
     def content_hash(self) -> str:
         """Identity by content, in hex: a composed Langfuse prompt can change under the same version."""
         return self._digest.hex()
+
+    def __repr__(self) -> str:
+        shown = {one.name: masked(getattr(self, one.name)) for one in fields(self) if one.repr}
+        return f"Prompt({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         names = (

@@ -1,7 +1,9 @@
 """Comparisons: every case in every column, once, and what is told of it."""
 
+import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -234,6 +236,27 @@ def test_an_interruption_keeps_what_is_done(prompts: Resolver, monkeypatch: pyte
     assert "interrupted" in made._repr_mimebundle_()["text/plain"]
 
 
+async def test_a_cancelled_one_keeps_what_is_done(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reply(body: dict[str, Any]) -> str:
+        if "How?" in body["messages"][-1]["content"]:
+            loop.call_soon_threadsafe(reached.set)
+            gate.wait(10)
+        return "done"
+
+    loop, reached, gate = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    with in_environment(FakeOpenAI(reply=reply), monkeypatch) as openai:
+        work = asyncio.create_task(promptwire.acompare("ask@1", CASES, resolver=prompts, concurrency=1))
+        await asyncio.wait_for(reached.wait(), 10)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        gate.set()
+        made = await promptwire.acompare("ask@1", CASES, resolver=prompts, concurrency=1)
+    assert [cell.cached for cell in made.cells.values()] == [True, False]
+    asked = [request.json["messages"][-1]["content"] for request in openai.requests]
+    assert asked == ["Briefly: Why?", "Briefly: How?", "Briefly: How?"]
+
+
 def test_an_interruption_before_the_start_is_one(prompts: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
     async def interrupted(*_: Any, **__: Any) -> Prompt:
         raise KeyboardInterrupt
@@ -251,6 +274,17 @@ async def test_what_it_shows(run: Compare, prompts: Resolver, openai: FakeOpenAI
         assert said in text
     long = await run("ask@1", [{"question": str(number)} for number in range(60)], resolver=prompts)
     assert "the first 50 cases" in long._repr_mimebundle_()["text/plain"]
+
+
+async def test_it_tells_word_by_word_what_changed_in_each_case(
+    run: Compare, prompts: Resolver, openai: FakeOpenAI
+) -> None:
+    openai.fail(400, times=1)
+    made = await run(*SUBJECTS, [*CASES, *CASES[:1]], resolver=prompts, concurrency=1)
+    text = made._repr_mimebundle_()["text/plain"]
+    assert re.findall("── (.*)", text) == ["case 2: ask@1 → ask@candidate", "case 3: ask@1 → ask@candidate"]
+    assert "\n[gpt-4o[--mini-]] [-Briefly-]{+At length+}: How?\n" in text
+    assert '<ins class="pw-added">At length</ins>' in made._repr_mimebundle_()["text/html"]
 
 
 async def test_it_becomes_a_frame_and_a_figure(run: Compare, prompts: Resolver, openai: FakeOpenAI) -> None:

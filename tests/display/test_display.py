@@ -11,15 +11,21 @@ import pytest
 from IPython.lib.pretty import pretty
 
 import promptwire
-from promptwire import ConfigurationError, GatewayError, MissingVariablesError, Placeholder, Prompt
+from promptwire import ConfigurationError, GatewayError, MissingVariablesError, Placeholder, Prompt, PromptVersion
+from promptwire.comparison.columns import Column
+from promptwire.comparison.result import Cell, Comparison
+from promptwire.differences import Differences, MessageDifference, SettingDifference
 from promptwire.display import Displayed
 from promptwire.display.view import Table, View
 from promptwire.gateway.answers import PromptInfo, answer
 from promptwire.history import History
+from promptwire.publishing import Pushed
 
 KINDS = ("text/plain", "text/markdown", "text/html")
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)></pre></div>&amp; ``` \u202e drawkcab \x00 \ud800 | x |"
-HARMLESS_TAGS = {"style", "div", "b", "span", "dl", "dt", "dd", "pre", "table", "thead", "tbody", "tr", "th", "td"}
+HARMLESS_TAGS = {
+    "style", "div", "b", "span", "dl", "dt", "dd", "pre", "table", "thead", "tbody", "tr", "th", "td", "ins", "del"
+}  # fmt: skip
 
 
 def shown(thing: Any) -> dict[str, str]:
@@ -139,24 +145,56 @@ def test_parts_are_named_and_never_loaded() -> None:
         assert Tags(page).attributes <= {"class", "title", "dir", "tabindex"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_hostile_text_is_shown_as_text(kind: str) -> None:
+def hostile() -> dict[str, Displayed]:
+    """One of each kind, all its texts those of an attacker."""
     name, config = HOSTILE.replace("\x00", "").replace("\ud800", ""), {"model": HOSTILE, "user": HOSTILE, HOSTILE: 1}
     prompt = Prompt(name, text=HOSTILE + " {{name}}", labels=(HOSTILE,), backend=HOSTILE, config=config)
-    error = GatewayError(HOSTILE, status_code=500, body=HOSTILE)
+    other = Prompt(name, text=f"Not {HOSTILE}", config={"model": HOSTILE * 2})
     message = {"role": HOSTILE, "content": HOSTILE}
     said = {"choices": [{"finish_reason": HOSTILE, "message": message}], "model": HOSTILE}
-    for thing in (prompt, prompt.render({"name": HOSTILE}), error, answer(said, None)):
-        text = shown(thing)[kind]
-        assert not re.search("[\u202e\x00\ud800]", text)
-        if kind == "text/html":
-            assert Tags(text).seen <= HARMLESS_TAGS
-            assert "[U+202E]" in text_of(text)
-            assert "<script>alert(1)</script>" in text_of(text)
-        if kind == "text/markdown":
-            fence = re.search("\n(`{4,})text\n", text)
-            assert fence is not None
-            assert text.count(f"\n{fence[1]}") >= 2
+    error = GatewayError(HOSTILE, status_code=500, body=HOSTILE)
+    cells = {(0, 0): Cell(HOSTILE, cached=True), (0, 1): Cell(f"Not {HOSTILE}"), (1, 1): Cell(error=error)}
+    columns = (Column(HOSTILE, prompt, None), Column(f"not {HOSTILE}", other, HOSTILE))
+    return {
+        "prompt": prompt,
+        "rendered": prompt.render({"name": HOSTILE}),
+        "error": error,
+        "answer": answer(said, None),
+        "differences": prompt.diff(other),
+        "history": History(HOSTILE, [PromptVersion(3, (HOSTILE,), HOSTILE, None, HOSTILE), PromptVersion(HOSTILE)]),
+        "pushed": Pushed(HOSTILE, HOSTILE, created=True, labels=(HOSTILE,)),
+        "comparison": Comparison(columns, ({"name": HOSTILE}, {HOSTILE: HOSTILE}), cells),
+    }
+
+
+IN_FENCES = ("prompt", "rendered", "error", "answer", "differences", "comparison")
+
+
+@pytest.mark.parametrize("thing", hostile())
+@pytest.mark.parametrize("kind", KINDS)
+def test_hostile_text_is_shown_as_text(kind: str, thing: str) -> None:
+    text = shown(hostile()[thing])[kind]
+    assert not re.search("[\u202e\x00\ud800]", text)
+    assert "[U+202E]" in text.replace("\\", "")
+    if kind == "text/html":
+        assert Tags(text).seen <= HARMLESS_TAGS
+        assert Tags(text).attributes <= {"class", "title", "dir", "tabindex"}
+        assert "<script>alert(1)</script>" in text_of(text)
+    if kind == "text/markdown":
+        fence = re.search("\n(`{4,})text\n", text)
+        assert (fence is not None) == (thing in IN_FENCES)
+        assert fence is None or text.count(f"\n{fence[1]}") >= 2
+
+
+@pytest.mark.parametrize("thing", ["differences", "history", "comparison"])
+def test_no_cell_of_a_table_ends_it_or_acts(thing: str) -> None:
+    text = shown(hostile()[thing])["text/markdown"]
+    rows = [line for line in text.partition("\n*")[0].splitlines() if line.startswith("| ")]
+    assert len(rows) > 2
+    for row in rows:
+        assert not re.search(r"(?<!\\)[<>`!]", row)
+    widths = [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
+    assert len(set(widths)) == len([row for row in rows if re.fullmatch(r"[| -]+", row)])  # one a table
 
 
 def test_a_long_line_is_cut_and_says_so() -> None:
@@ -193,16 +231,51 @@ def test_an_error_says_what_to_do() -> None:
     assert "Nothing was sent" in shown(ConfigurationError("no key"))["text/html"]
 
 
-def test_a_display_never_raises() -> None:
-    class Angry:
-        def __str__(self) -> str:
-            raise RuntimeError("no")
+class Angry:
+    """Whoever asks what it says, or does anything else with it, is told off."""
 
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+    __repr__ = __format__ = __len__ = __bool__ = __iter__ = __eq__ = __hash__ = __str__  # type: ignore[assignment]
+
+
+def odd(angry: Any) -> dict[str, Displayed]:
+    """One of each kind, with what no backend or model of ours would put there."""
     prompt = Prompt("x", text="Hello {{name}}")
     rendered = prompt.render({"name": "Ann"})
-    rendered.values = {"name": Angry()}
-    assert rendered._repr_mimebundle_() == {"text/plain": "<RenderedPrompt>"}
-    assert rendered._repr_html_() is None
+    rendered.values = {"name": angry}
+    columns = (Column(angry, prompt, None), Column("b", prompt, None))
+    missing, failed = MissingVariablesError("m"), GatewayError("m")
+    missing.missing, failed.args = (angry,), (angry,)
+    said = [{"message": {"content": angry, "tool_calls": [{"function": {"name": angry}}]}}]
+    return {
+        "Prompt": Prompt("x", text="Hello", fetched_at=angry),
+        "RenderedPrompt": rendered,
+        "Answer": answer({"choices": said, "usage": {"prompt_tokens": angry}}, None),
+        "Differences": Differences(
+            (MessageDifference(angry, None, None, angry, 1, None),), (SettingDifference("a", angry, None),)
+        ),
+        "History": History("x", [PromptVersion(angry, (angry,), angry, angry, angry)]),
+        "Pushed": Pushed(angry, angry, created=True, labels=(angry,)),
+        "Comparison": Comparison(columns, ({"name": angry},), {(0, 0): Cell(angry, latency=angry)}),
+        "MissingVariablesError": missing,
+        "GatewayError": failed,
+    }
+
+
+@pytest.mark.parametrize("kind", odd(0))
+def test_a_display_never_raises(kind: str) -> None:
+    thing = odd(Angry())[kind]
+    assert thing._repr_mimebundle_() == {"text/plain": f"<{kind}>"}
+    assert thing._repr_html_() is None
+
+
+@pytest.mark.parametrize("value", [None, 0, -1.5, float("nan"), b"\xff", "", [], {}, object(), "\ud800", 10**400])
+def test_a_display_of_odd_values_is_one(value: Any) -> None:
+    for kind, thing in odd(value).items():
+        text = thing._repr_mimebundle_()["text/plain"]
+        assert text.isprintable() or "\n" in text, kind
 
 
 class Listing(Displayed):

@@ -13,7 +13,7 @@ from promptwire.comparison.columns import Column
 from promptwire.comparison.result import Cell, Comparison
 from promptwire.gateway.answers import PromptInfo, answer
 from promptwire.history import History
-from tests.display.test_display import HOSTILE
+from tests.display.test_display import HOSTILE, hostile
 from tests.doubles.browser import violations, watched
 
 CELLS = (
@@ -47,7 +47,8 @@ def test_a_browser_runs_loads_and_hides_nothing(browser: Browser, scheme: Any) -
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("dialog", lambda dialog: errors.append(dialog.message))
-    shown = Prompt("x", text=text + "a" * 1_000_000)._repr_mimebundle_()["text/html"]
+    things = [Prompt("x", text=text + "a" * 1_000_000), *hostile().values()]
+    shown = "".join(thing._repr_mimebundle_()["text/html"] for thing in things)
     page.set_content(f"<body style='background:{'white' if scheme == 'light' else 'black'}'>{shown}")
     assert (asked, errors) == ([], [])
     assert '<a href="https://example.com">{{name}}</a>' in page.inner_text("pre")
@@ -101,7 +102,7 @@ _CONTRAST = """() => {
     }
     return [255, 255, 255];
   };
-  return Math.min(...[...document.querySelectorAll('.promptwire *:not(style)')].map(node => {
+  return Math.min(...[...document.querySelectorAll('.promptwire:first-of-type *:not(style)')].map(node => {
     const [a, b] = [light(rgb(getComputedStyle(node).color)), light(behind(node))].sort((x, y) => y - x);
     return (a + 0.05) / (b + 0.05);
   }));

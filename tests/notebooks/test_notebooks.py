@@ -198,3 +198,14 @@ def test_with_keys_it_runs_on_ones_own_services_as_often_as_one_likes() -> None:
         assert "[gpt-4o] Ann asks" in run["release"]
         assert "sk-" not in json.dumps(run.notebook)
     assert "4 versions" in second["history"]
+
+
+@pytest.mark.parametrize(("name", "asked"), [("3-llamaindex", 5), ("4-compare", 18), ("5-moving", 0)])
+def test_with_keys_other_stories_are_told_on_ones_own_services_too(name: str, asked: int) -> None:
+    with FakeLangfuse(secret_key="sk-lf-mine") as langfuse, FakeOpenAI(api_key="sk-mine") as openai:
+        run = Run(name, **langfuse.env, **openai.env)
+        assert (openai.count, langfuse.count > 5) == (asked, True)
+    STORIES[name](run)
+    assert run["setup"].count("yours, by the keys in the environment") == 2
+    assert run.warned == []
+    assert "sk-" not in json.dumps(run.notebook)

@@ -7,6 +7,7 @@ import click
 from promptwire.cli.options import Reference, Session, reference, session, variables
 from promptwire.cli.output import say, say_json
 from promptwire.cli.views import messages_text
+from promptwire.masking import masked
 
 
 @click.command("render")
@@ -20,6 +21,6 @@ def command(session: Session, prompt: Reference, variables: dict[str, Any], miss
     found, _ = session.find(prompt)
     messages = found.render(variables, missing=missing, text_role=text_role).messages
     if session.as_json:
-        say_json({"model": found.model, "messages": messages, "params": found.settings()})
+        say_json(masked({"model": found.model, "messages": messages, "params": found.settings()}))
     else:
         say(messages_text(messages))

@@ -71,11 +71,12 @@ def _model(session: Session, prompt: Reference, model: str | None) -> str:
 def _show_request(asked: dict[str, Any], *, stream: bool, as_json: bool) -> None:
     from promptwire.gateway.preview import preview
     from promptwire.log import as_curl, safe_headers
+    from promptwire.masking import masked
 
     request = preview(stream=stream, **asked)
     if as_json:
         body = json.loads(request.body or b"null")
-        say_json({"method": request.method, "url": request.url, "headers": safe_headers(request), "body": body})
+        say_json({"method": request.method, "url": request.url, "headers": safe_headers(request), "body": masked(body)})
     else:
         say(as_curl(request))
 

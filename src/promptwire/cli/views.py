@@ -11,9 +11,9 @@ from promptwire.prompts import Prompt
 
 
 def as_json(prompt: Prompt, source: str | None = None) -> dict[str, Any]:
-    """All there is of it; what looks like a key in its config is masked."""
+    """All there is of it, keys masked: whoever needs them has the backend, and ``pull``."""
     content = {"text": prompt.text} if prompt.text is not None else {"messages": stored_messages(prompt.messages or ())}
-    return {
+    told = {
         "id": prompt.id,
         "backend": prompt.backend,
         "version": prompt.version,
@@ -22,7 +22,7 @@ def as_json(prompt: Prompt, source: str | None = None) -> dict[str, Any]:
         "model": prompt.model,
         "provider": prompt.provider,
         "params": prompt.settings(),
-        "config": masked(thaw(prompt.config)),
+        "config": thaw(prompt.config),
         "variables": list(prompt.variables),
         "placeholders": list(prompt.placeholders),
         "template_format": prompt.dialect,
@@ -30,14 +30,13 @@ def as_json(prompt: Prompt, source: str | None = None) -> dict[str, Any]:
         "content_hash": prompt.content_hash,
         **({} if source is None else {"source": source}),
     }
+    return masked(told)  # type: ignore[no-any-return]
 
 
 def as_text(prompt: Prompt) -> str:
     """What it is, then its messages."""
     sent = prompt.settings()
-    ignored = {
-        key: value for key, value in masked(thaw(prompt.config)).items() if key not in {*sent, "model", "provider"}
-    }
+    ignored = {key: value for key, value in prompt.config.items() if key not in {*sent, "model", "provider"}}
     facts = {
         "version": prompt.version,
         "labels": ", ".join(prompt.labels),
@@ -62,7 +61,7 @@ def messages_text(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _blocks(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for message in messages:
+    for message in map(masked, messages):
         yield ""
         if message.get("type") == "placeholder":
             yield f"[{message.get('name')}: messages go here]"
@@ -77,4 +76,4 @@ def _blocks(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _pairs(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items())
+    return ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in masked(settings).items())

@@ -1,7 +1,7 @@
 """What a comparison found."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from promptwire.comparison.columns import Column
@@ -48,7 +48,7 @@ class Comparison(Displayed):
     """Cells by the numbers of case and column, in order; those that an interruption left out are missing."""
 
     columns: tuple[Column, ...]
-    cases: tuple[Mapping[str, Any], ...]
+    cases: tuple[Mapping[str, Any], ...] = field(repr=False)  # their variables are anybody's
     cells: Mapping[tuple[int, int], Cell]
 
     @property

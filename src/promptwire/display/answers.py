@@ -1,5 +1,6 @@
 """A model's answer as a view."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,8 @@ def answer_view(answer: Answer) -> View:
     """The text and tool calls of each choice; model, prompt, tokens and seconds."""
     choices = [choice for choice in answer.get("choices") or () if isinstance(choice, Mapping)]
     if not choices:  # a part of an answer
-        return View("answer", blocks=[Block("json", [Span(compact(answer.model_dump()))])])
+        text = json.dumps(answer.model_dump(), ensure_ascii=False, default=str)  # a token of it is no key
+        return View("answer", blocks=[Block("json", [Span(compact(text))])])
     facts = [(name, compact(value)) for name, value in _facts(answer).items() if value]
     return View("answer", _marks(choices), facts, blocks=[_said(choice) for choice in choices])
 

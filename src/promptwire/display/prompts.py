@@ -7,6 +7,7 @@ from itertools import zip_longest
 from typing import Any
 
 from promptwire.display.view import Block, Span, View
+from promptwire.masking import masked
 from promptwire.messages import Placeholder, PlainStep, Step
 from promptwire.params import PROMPT_PARAMS
 from promptwire.prompts import Prompt
@@ -41,8 +42,8 @@ def age(seconds: float) -> str:
 
 
 def compact(value: object) -> str:
-    """JSON on one line, of a length that a table bears."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    """JSON on one line, keys masked, of a length that a table bears."""
+    text = value if isinstance(value, str) else json.dumps(masked(value), ensure_ascii=False, default=str)
     return text if len(text) <= 400 else f"{text[:400]} …"
 
 
