@@ -17,7 +17,9 @@ from typing import Any
 # No tag of a model or a word of prose: what keys and webhooks' secrets begin with, and more, or Basic credentials that
 # begin with "pk-lf".
 FORM = re.compile(
-    rb"(?<![\w.-])(?:sk-|hl-|hl_sk_|lf-whsec_)[A-Za-z0-9][\w-]{2,}|" + base64.b64encode(b"pk-lf-").rstrip(b"=") + rb"[\w+/]{8,}"
+    rb"(?<![\w.-])(?:sk-|hl-|hl_sk_|lf-whsec_)[A-Za-z0-9][\w-]{2,}|"
+    + base64.b64encode(b"pk-lf-").rstrip(b"=")
+    + rb"[\w+/]{8,}"
 )
 LOGGERS = ("promptwire", "langchain_promptwire", "llama_index.llms.promptwire")
 MAX_BYTES = 5_000_000
