@@ -59,6 +59,7 @@ def _no_key_is_shown(request: pytest.FixtureRequest, _watched: "Canaries") -> It
     """Over the whole suite: a test that shows a key, wherever, fails, but one that says why it may."""
     _watched.seen.clear()
     yield
+    _watched.end()
     folder = request.node.funcargs.get("tmp_path") if hasattr(request.node, "funcargs") else None
     if folder is not None:
         _watched.look_through(folder)

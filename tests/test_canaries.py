@@ -14,10 +14,17 @@ LEAKS = {
     "logging.getLogger('promptwire').warning('the key is %s', KEY)": "log of promptwire",
     "logging.getLogger('langchain_promptwire').error(KEY)": "log of langchain_promptwire",
     "with contextlib.suppress(Exception): raise ConfigurationError(f'wrong: {KEY}')": "ConfigurationError",
+    "with contextlib.suppress(Exception): raise GatewayError('refused', body=f'not {KEY}')": "GatewayError",
+    "with contextlib.suppress(Exception): raise ConfigurationError('wrong') from OSError(KEY)": "ConfigurationError",
+    "KEPT.append(GatewayError('refused', body=KEY))": "GatewayError",
+    "logging.getLogger('promptwire').error('it broke', exc_info=OSError(KEY))": "log of promptwire",
     "pickle.dumps({'a': KEY})": "pickle of dict",
     "(tmp_path / 'x.prompt').write_text(KEY)": "file x.prompt",
     "CANARIES.look('Redis', KEY)": "Redis",
     "with tracer().start_as_current_span('s') as span: span.set_attribute('a', KEY)": "span s",
+    "print('redis://default:' + KEY + '@127.0.0.1')": "output",
+    "print('lf-whsec' + '_planted')": "output",
+    "print('hl_sk' + '_planted')": "output",
     "print('cGstbGYtMTIzNDpzay1sZi0xMjM0')": "output",
 }
 TEMPLATE = """
@@ -26,10 +33,11 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from promptwire import ConfigurationError
+from promptwire import ConfigurationError, GatewayError
 from tests.doubles.canaries import CANARIES
 
 KEY = "sk-" + "planted-here"
+KEPT = []
 
 def tracer():
     provider = TracerProvider()
@@ -40,10 +48,19 @@ def test_clean(tmp_path):
     (tmp_path / ".env").write_text(KEY)
     assert KEY
 
+def test_masked_before_it_is_seen():
+    error = GatewayError("refused", body=KEY)
+    error.body = "*****"
+    KEPT.append(error)
+
 @pytest.mark.shows_keys("to see that it may")
 def test_allowed():
     print(KEY)
     pickle.dumps(KEY)
+    KEPT.append(GatewayError("refused", body=KEY))
+
+def test_anothers_error():
+    KEPT.clear()
 """
 
 
@@ -71,6 +88,6 @@ def test_a_key_that_is_shown_fails_the_test(tmp_path: Path) -> None:
     assert told.count("a key was shown: ") >= len(LEAKS)
     for where in LEAKS.values():
         assert f"a key was shown: {where}" in told
-    for name in ("clean", "allowed"):
+    for name in ("clean", "masked_before_it_is_seen", "allowed", "anothers_error"):
         assert f"PASSED test_planted.py::test_{name}" in told
         assert f"ERROR test_planted.py::test_{name}" not in told

@@ -67,6 +67,12 @@ class Prompt(Displayed):
     _steps: tuple[PlainStep | Step | Placeholder, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        try:
+            self._make()
+        except RecursionError as error:
+            raise self._too_deep() from error
+
+    def _make(self) -> None:
         put = object.__setattr__
         if (self.text is None) == (self.messages is None):
             raise TemplateError(f"{self.where}: a prompt is either a text or a list of messages")
@@ -119,12 +125,20 @@ class Prompt(Displayed):
 
     def settings(self) -> dict[str, Any]:
         """The parameters to send, ``tools`` and ``response_format`` among them; the caller owns them."""
-        params = thaw(self.params)
-        if self.tools:
-            params["tools"] = thaw(self.tools)
-        if self.response_format is not None:
-            params["response_format"] = thaw(self.response_format)
-        return params  # type: ignore[no-any-return]
+        try:
+            params: dict[str, Any] = thaw(self.params)
+            if self.tools:
+                params["tools"] = thaw(self.tools)
+            if self.response_format is not None:
+                params["response_format"] = thaw(self.response_format)
+        except RecursionError as error:
+            raise self._too_deep() from error
+        return params
+
+    def _too_deep(self) -> PromptConfigError:
+        return PromptConfigError(
+            f"{self.where}: it is nested too deeply for the stack that is left; flatten its tools or its config"
+        )
 
     def render(
         self,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptwire.deadlines import ClampedBackend, until
 from promptwire.errors import ConfigurationError
-from promptwire.exchange import Request, Response, TooLargeError, TransportError, check_headers
+from promptwire.exchange import MAX_ANSWER, Request, Response, TransportError, check_headers, extend
 from promptwire.inflate import Inflater
 from promptwire.proxies import mounts
 from promptwire.workers import rebuild_after_fork
@@ -58,13 +58,19 @@ class Streaming:
                 for chunk in self._inflater.feed(data):
                     yield chunk
 
-    def read(self) -> Response:
-        """The whole body."""
-        return Response(self.status, self.headers, b"".join(self.chunks()))
+    def read(self, limit: int | None = None) -> Response:
+        """The whole body. Raises ``TooLargeError`` for one of more than ``limit`` bytes, a model's answer's 100 MB."""
+        body = bytearray()
+        for chunk in self.chunks():
+            extend(body, chunk, MAX_ANSWER if limit is None else limit)
+        return Response(self.status, self.headers, bytes(body))
 
     async def aread(self) -> Response:
-        """The whole body."""
-        return Response(self.status, self.headers, b"".join([chunk async for chunk in self.achunks()]))
+        """``read`` on the running loop."""
+        body = bytearray()
+        async for chunk in self.achunks():
+            extend(body, chunk, MAX_ANSWER)
+        return Response(self.status, self.headers, bytes(body))
 
 
 def fetch(request: Request, deadline: Callable[[], float], limit: int) -> Response:
@@ -73,12 +79,7 @@ def fetch(request: Request, deadline: Callable[[], float], limit: int) -> Respon
     Raises ``TransportError``; its ``TooLargeError`` for a body of more than ``limit`` bytes.
     """
     with until(deadline), open_stream(request, max(deadline() - time.monotonic(), 0.001)) as answer:
-        body = bytearray()
-        for chunk in answer.chunks():
-            body += chunk
-            if len(body) > limit:
-                raise TooLargeError(f"its answer is larger than {limit // 1_000_000} MB", sent=True)
-        return Response(answer.status, answer.headers, bytes(body))
+        return answer.read(limit)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Every made-up key of the suite is a canary by its form; a test that lets the project show one has failed.
 
-Watched over each test: messages of our errors, our loggers' records, captured output, pickles, spans, the files that
-are left in the test's folder, and what a Redis held when it was stopped.
+Watched over each test: our errors, with their fields and the errors behind them, our loggers' records, captured output,
+pickles, spans, the files that are left in the test's folder, and what a Redis held when it was stopped.
 """
 
 import base64
@@ -9,13 +9,17 @@ import contextlib
 import logging
 import pickle
 import re
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# No tag of a model or a word of prose: "sk-" or "hl-" and more, or Basic credentials that begin with "pk-lf".
+# No tag of a model or a word of prose: what keys and webhooks' secrets begin with, and more, or Basic credentials that
+# begin with "pk-lf".
 FORM = re.compile(
-    rb"(?<![\w.-])(?:sk|hl)-[A-Za-z0-9][\w-]{2,}|" + base64.b64encode(b"pk-lf-").rstrip(b"=") + rb"[\w+/]{8,}"
+    rb"(?<![\w.-])(?:sk-|hl-|hl_sk_|lf-whsec_)[A-Za-z0-9][\w-]{2,}|"
+    + base64.b64encode(b"pk-lf-").rstrip(b"=")
+    + rb"[\w+/]{8,}"
 )
 LOGGERS = ("promptwire", "langchain_promptwire", "llama_index.llms.promptwire")
 MAX_BYTES = 5_000_000
@@ -28,6 +32,7 @@ class Canaries:
 
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self._errors: dict[int, weakref.ref[BaseException]] = {}
 
     def look(self, where: str, shown: str | bytes) -> None:
         """Note a key in a text or in bytes, masked: the note is shown."""
@@ -36,6 +41,21 @@ class Canaries:
             self.seen.append(
                 f"{where}: {found[0][:5].decode()}... in {data[max(found.start() - 60, 0) : found.start()]!r}"
             )
+
+    def await_end(self, error: BaseException) -> None:
+        """Look at it when it dies, or when the test ends: what an answer repeats is masked after an error is made."""
+        self._errors[id(error)] = weakref.ref(error)
+
+    def look_at_error(self, error: BaseException) -> None:
+        """Once: its words and fields, and those of the errors behind it."""
+        if self._errors.pop(id(error), None) is not None:
+            self.look(type(error).__name__, _told(error))
+
+    def end(self) -> None:
+        """The errors that outlive their test, which must not be another's."""
+        for held in list(self._errors.values()):
+            if (error := held()) is not None:
+                self.look_at_error(error)
 
     def look_through(self, folder: Path) -> None:
         """The files that a test has left."""
@@ -49,6 +69,19 @@ class Canaries:
 CANARIES = Canaries()
 
 
+def _told(error: BaseException | None) -> str:
+    """All that is shown of it: its fields, and its words and those of the errors behind it."""
+    told: list[object] = list(vars(error).values()) if error else []
+    known: set[int] = set()
+    while error is not None and id(error) not in known:
+        known.add(id(error))
+        told += [error, *error.args]
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    with contextlib.suppress(Exception):  # a third party's may not have a text
+        return " ".join(map(str, told))
+    return ""
+
+
 @contextlib.contextmanager
 def watching() -> Iterator[Canaries]:
     """While it lasts, what the project shows is looked at."""
@@ -59,12 +92,17 @@ def watching() -> Iterator[Canaries]:
     def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
         made = factory(*args, **kwargs)
         if made.name.startswith(LOGGERS):
-            CANARIES.look(f"log of {made.name}", f"{made.msg} {made.args}")
+            error = made.exc_info[1] if made.exc_info else None
+            CANARIES.look(f"log of {made.name}", f"{made.msg} {made.args} {_told(error)}")
         return made
 
     def made(cls: type[PromptwireError], *args: object, **_: object) -> PromptwireError:
-        CANARIES.look(cls.__name__, " ".join(map(str, args)))
-        return Exception.__new__(cls, *args)
+        error = Exception.__new__(cls, *args)
+        CANARIES.await_end(error)
+        return error
+
+    def dying(error: PromptwireError) -> None:
+        CANARIES.look_at_error(error)
 
     def dumped(*args: Any, **kwargs: Any) -> bytes:
         data = dumps(*args, **kwargs)
@@ -73,13 +111,14 @@ def watching() -> Iterator[Canaries]:
 
     logging.setLogRecordFactory(record)
     PromptwireError.__new__ = made  # type: ignore[assignment,method-assign]
+    PromptwireError.__del__ = dying  # type: ignore[attr-defined]
     pickle.dumps = dumped
     restore_spans = _watch_spans()
     try:
         yield CANARIES
     finally:
         logging.setLogRecordFactory(factory)
-        del PromptwireError.__new__
+        del PromptwireError.__new__, PromptwireError.__del__  # type: ignore[attr-defined]
         pickle.dumps = dumps
         restore_spans()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import socket
 import subprocess
 import sys
@@ -136,6 +137,27 @@ async def test_timeouts(ask: Any, openai: FakeOpenAI) -> None:
         await ask.rest(stream)
     assert openai.count == 2
     assert time.monotonic() - started < 10
+
+
+class Endless(LoopbackServer):
+    """Answers with spaces, for as long as somebody reads them."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status = status
+
+    def answer(self, request: Received) -> Answer:
+        return Answer(self.status, b"", {"Content-Type": "application/json"}, itertools.repeat(b" " * 100_000))
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_an_answer_that_never_ends(ask: Any, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setattr("promptwire.transport.MAX_ANSWER", 2_000_000)
+    with Endless(status) as server:
+        with pytest.raises(GatewayError, match=r"^openai/gpt-4o: its answer is larger than 2 MB"):
+            await ask(**CALL, api_base=server.url, api_key="sk-canary-endless")
+        assert await asyncio.to_thread(server.wait_for_hang_ups)
+        assert server.count == 1
 
 
 @pytest.mark.parametrize(

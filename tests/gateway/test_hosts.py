@@ -134,7 +134,7 @@ def test_azure(  # noqa: PLR0917 - pytest passes by name
 ) -> None:
     server.fail(404)
     given: dict[str, Any] = {
-        "api_key": "azure-key",
+        "api_key": "sk-canary-azure",
         "api_base": server.url.removesuffix("/v1") + base,
         "api_version": version,
     }
@@ -147,7 +147,7 @@ def test_azure(  # noqa: PLR0917 - pytest passes by name
         promptwire.completion(model="azure/my/one", messages=HELLO, **given)
     request = server.requests[-1]
     assert (request.path, request.query) == (path, query)
-    assert request.headers["api-key"] == "azure-key"
+    assert request.headers["api-key"] == "sk-canary-azure"
     assert "authorization" not in request.headers
 
 

@@ -367,7 +367,7 @@ class TestTheConnection:
         assert found.count(b"HTTP/1.1") == 1
 
     def test_a_webhook_cut_off(self, start: Start) -> None:
-        proxy = start(langfuse_webhook_secret="s")
+        proxy = start(langfuse_webhook_secret="lf-whsec_cut")
         with socket.create_connection(("127.0.0.1", proxy.server.port)) as client:
             client.sendall(CUT.replace(b"/v1/chat/completions", b"/webhooks/langfuse"))
         still_serves(proxy)

@@ -1,12 +1,17 @@
 """Chat completions: which prompt, which model, whose key, which parameters."""
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import httpx
 import pytest
+import yaml
 
+from promptwire.gateway.answers import PromptInfo
+from promptwire.proxy.chat import PROMPT_HEADERS, prompt_headers
 from promptwire.rollout import choose_label
-from promptwire.testing import FakeLangfuse, FakeOpenAI
+from promptwire.testing import FakeHumanloop, FakeLangfuse, FakeOpenAI
 from tests.doubles.anthropic import FakeAnthropic
 from tests.proxy.conftest import Running, Start, entry
 
@@ -134,6 +139,57 @@ def test_headers_hold_any_id(start: Start, langfuse: FakeLangfuse) -> None:
     assert answer.status_code == 200, answer.text
     assert answer.headers["x-prompt-id"].isascii()
     assert unquote(answer.headers["x-prompt-id"]) == name
+
+
+SPLIT = "1\r\nx-evil: 1\r\n\r\n<html>\x00\u2028\U0001f600"
+PLAIN = bytes(range(33, 127))
+
+
+def evil(answer: httpx.Response) -> bool:
+    """Whether a header or a body of somebody else's came along."""
+    told = [name + value for name, value in answer.headers.raw if name.startswith(b"x-prompt")]
+    return "x-evil" in answer.headers or answer.text.startswith("<html>") or any(text.strip(PLAIN) for text in told)
+
+
+def test_a_servers_answer_adds_no_header(start: Start, openai: FakeOpenAI) -> None:
+    with FakeHumanloop() as humanloop:
+        humanloop.publish("team/p", "x", environments=["production"], version_id=SPLIT)
+        keys = {"humanloop_api_key": humanloop.api_key, "humanloop_base_url": humanloop.url}
+        proxy = start(entry("clerk", "humanloop/gpt-4o", **keys, prompt_id="team/p"))
+        for options in ({}, {"stream": True}):
+            answer = proxy.chat(messages=IGNORED, **options)
+            assert answer.status_code == 200, answer.text
+            assert unquote(answer.headers["x-prompt-version"]) == SPLIT
+            assert not evil(answer)
+        assert not evil(proxy.http.get("/v1/prompts/team%2Fp?model=clerk"))
+        assert not evil(proxy.http.post("/v1/prompts/team%2Fp/render", json={"model": "clerk"}))
+
+
+@pytest.mark.parametrize("field", ["version", "labels", "name", "id"])
+def test_a_file_adds_no_header(
+    start: Start, openai: FakeOpenAI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    monkeypatch.setenv("PROMPTWIRE_PROMPTS_DIR", str(tmp_path))
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump({"text": "x", field: [SPLIT] if field == "labels" else SPLIT}))
+    proxy = start(entry("clerk", "files/gpt-4o", prompt_id="p"))
+    answer = proxy.chat(messages=IGNORED)
+    assert answer.status_code == (200 if field == "labels" else 400), answer.text
+    assert not evil(answer)
+
+
+@pytest.mark.parametrize("field", ["prompt_id", "prompt_label", "prompt_version"])
+def test_a_client_adds_no_header(proxy: Running, openai: FakeOpenAI, field: str) -> None:
+    for text in (SPLIT, "1\r\nx-evil: 1", "1\nx-evil: 1", "1%0d%0ax-evil:%201", "1\u010d\u010ax-evil: 1"):
+        answer = proxy.chat(messages=IGNORED, **{"prompt_id": "farewell", field: text})
+        assert answer.status_code in {400, 404}
+        assert "x-evil" not in answer.headers
+    assert openai.count == 0
+
+
+def test_no_text_becomes_a_header_of_its_own() -> None:
+    told = prompt_headers(PromptInfo(SPLIT, SPLIT, SPLIT, SPLIT, SPLIT, "", ()))
+    assert [name for name, _ in told] == list(PROMPT_HEADERS)
+    assert not any(value.strip(PLAIN) or unquote(value.decode()) != SPLIT for _, value in told)
 
 
 class TestTheModelList:

@@ -109,12 +109,12 @@ def test_each_project_has_its_own_secret(start: Start, langfuse: FakeLangfuse) -
         keys = {"langfuse_public_key": "pk-two", "langfuse_secret_key": "sk-two", "langfuse_host": second.url}
         proxy = start(
             entry("one", "langfuse/gpt-4o"),
-            entry("two", "langfuse/gpt-4o", **keys, langfuse_webhook_secret="secret-two"),
+            entry("two", "langfuse/gpt-4o", **keys, langfuse_webhook_secret="lf-whsec_two22"),
             langfuse_webhook_secret=SECRET,
             master_key="sk-master",
         )
         assert [source(proxy, name) for name in ("one", "two")] == ["fresh", "fresh"]
-        assert deliver(proxy, signed(BODY, "secret-two")).json() == {"dropped": 1}
+        assert deliver(proxy, signed(BODY, "lf-whsec_two22")).json() == {"dropped": 1}
         assert [source(proxy, name) for name in ("one", "two")] == ["cached", "fresh"]
         assert deliver(proxy).json() == {"dropped": 1}
         assert [source(proxy, name) for name in ("one", "two")] == ["fresh", "cached"]

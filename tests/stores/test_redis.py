@@ -375,8 +375,8 @@ def test_a_forked_child_has_a_link_of_its_own_and_trusts_nothing_it_could_not_he
 def test_a_resolver_pickles_without_the_urls_password_which_is_read_from_the_environment(
     start_redis: Callable[..., RedisServer], langfuse: FakeLangfuse, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
-    redis = start_redis("--requirepass", "canary-pw", password="canary-pw")
-    url = redis.url.replace("//", "//default:canary-pw@")
+    redis = start_redis("--requirepass", "sk-canary-pw", password="sk-canary-pw")
+    url = redis.url.replace("//", "//default:sk-canary-pw@")
     monkeypatch.setenv("PROMPTWIRE_STORE", url)
     for made in (Resolver("langfuse", store=url), Resolver("langfuse", store=RedisStore(url, timeout=0.2))):
         data = pickle.dumps(made)

@@ -7,11 +7,10 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from promptwire.errors import ConfigurationError
-from promptwire.exchange import Request, Response, TimedOutError, TooLargeError, TransportError, check_headers
+from promptwire.exchange import MAX_ANSWER, Request, Response, TimedOutError, TransportError, check_headers, extend
 from promptwire.proxies import proxy_for
 from promptwire.transport import CONNECT_TIMEOUT, KEEPALIVE, MAX_CONNECTIONS, tls
 
-MAX_ANSWER = 100_000_000
 _ACCEPT = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "promptwire"}
 
 
@@ -103,9 +102,7 @@ class Arriving:
                 return Response(self.status, self.headers, await self._answer.read())
             body = bytearray()
             async for chunk in self._answer.content.iter_any():
-                body += chunk
-                if len(body) > MAX_ANSWER:
-                    raise TooLargeError(f"its answer is larger than {MAX_ANSWER // 1_000_000} MB", sent=True)
+                extend(body, chunk, MAX_ANSWER)
         return Response(self.status, self.headers, bytes(body))
 
 
