@@ -48,9 +48,9 @@ def test_the_proxies_share_the_redis_of_the_file_and_hold_no_key() -> None:
 
 def test_the_page_has_its_reader_set_what_the_file_asks_for() -> None:
     asked = {name for name, value in SERVICES["proxy"]["environment"].items() if value.endswith(":?}")}
-    before, _, _ = PAGE.partition("\ndocker compose")
-    exported = " ".join(re.findall(r"^export (.*)$", before, re.MULTILINE))
-    assert {word.partition("=")[0] for word in exported.split()} == asked
+    block = re.search(r"((?:^export .*\n)+)docker compose", PAGE, re.MULTILINE)
+    assert block
+    assert set(re.findall(r"(\w+)=", block[1])) == asked
 
 
 def test_the_rights_that_the_page_gives_to_a_user_of_redis_are_those_that_were_tried() -> None:

@@ -11,7 +11,7 @@ from promptwire.workers import rebuild_after_fork
 
 if TYPE_CHECKING:
     from promptwire.backends import Backend
-    from promptwire.fetching import Flight
+    from promptwire.flights import Flight
 
 NEVER = float("-inf")
 NO_ETAGS: Mapping[str, str] = {}

@@ -8,7 +8,8 @@ from promptwire.backends import Backend, PromptSummary, backend_prefix, history_
 from promptwire.backends.http import Http
 from promptwire.cache import where
 from promptwire.errors import BackendUnavailableError, ConfigurationError, PromptwireError
-from promptwire.fetching import Fetcher, Flight
+from promptwire.fetching import Fetcher
+from promptwire.flights import Flight
 from promptwire.history import History
 from promptwire.prompts import Prompt
 from promptwire.publishing import Pushed, check_labels, push

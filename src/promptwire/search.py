@@ -9,7 +9,8 @@ from promptwire import log
 from promptwire.backends import Backend
 from promptwire.cache import NEVER, Slot
 from promptwire.errors import BackendError, ConfigurationError, PromptwireError
-from promptwire.fetching import Fetcher, Flight
+from promptwire.fetching import Fetcher
+from promptwire.flights import Flight
 from promptwire.gateway.answers import describe_found
 from promptwire.messages import parse_messages
 from promptwire.prompts import Prompt

@@ -81,5 +81,5 @@ def test_an_interruption_has_its_own_code(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("promptwire.comparison._in_a_loop", interrupted)
+    monkeypatch.setattr("promptwire.jobs.Job.result", interrupted)
     run("compare", BOTH[0], "--cases", "cases.jsonl", code=130)

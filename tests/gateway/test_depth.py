@@ -1,5 +1,6 @@
 """Tools nested so deeply that Python's stack ends: one error of ours, wherever it comes to that."""
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -46,19 +47,19 @@ def test_a_prompt_that_cannot_be_read() -> None:
 async def test_a_prompt_servers_answer(ask: Any, plain: Any, depth: int) -> None:
     """Too deep for the parser, for the prompt, or for neither: that is the Python version's to say."""
     schema = '{"type": "object", "properties": {"a": ' * depth + "{}" + "}}" * depth
-    tool = '{"type": "function", "function": {"name": "f", "parameters": %s}}' % schema
-    body = '{"name": "p", "prompt": "x", "version": 1, "config": {"tools": [%s]}}' % tool
+    tool = f'{{"type": "function", "function": {{"name": "f", "parameters": {schema}}}}}'
+    body = f'{{"name": "p", "prompt": "x", "version": 1, "config": {{"tools": [{tool}]}}}}'
     plain.reply = replace(plain.reply, body=body.encode())
     resolver = Resolver(LangfuseBackend("pk-lf-deep", "sk-lf-deep", plain.url))
+    ended = "answered"
     try:
-        assert await ask(model="openai/gpt-4o", prompt_id="p", resolver=resolver)
-    except PromptConfigError as error:
-        assert str(error).startswith("langfuse prompt 'p' (version 1): it is nested too deeply")
-    except BackendError as error:
-        assert "not JSON" in str(error)
+        await ask(model="openai/gpt-4o", prompt_id="p", resolver=resolver)
+    except (PromptConfigError, BackendError) as error:
+        ended = str(error)
+    assert re.search(r"^answered$|^langfuse prompt 'p' \(version 1\): it is nested too deeply|not JSON", ended)
 
 
-@pytest.mark.parametrize("frames", (150, 230, 310))
+@pytest.mark.parametrize("frames", [150, 230, 310])
 @pytest.mark.parametrize("model", ["openai/gpt-4o", "anthropic/claude-sonnet-4-5"])
 def test_a_prompt_that_cannot_be_sent_from_so_deep_a_stack(model: str, frames: int, openai: FakeOpenAI) -> None:
     backend = MemoryBackend()

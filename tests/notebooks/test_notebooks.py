@@ -90,7 +90,9 @@ class Run:
 
     @property
     def warned(self) -> list[str]:
-        return [o["text"] for outputs in self.outputs.values() for o in outputs if o.get("name") == "stderr"]
+        said = [o["text"] for outputs in self.outputs.values() for o in outputs if o.get("name") == "stderr"]
+        # 2026-11: llama-index-core 0.14.5, our floor, with pydantic 2.12 and later.
+        return [text for text in said if "UnsupportedFieldAttributeWarning" not in text]
 
 
 def first_prompt(run: Run) -> None:

@@ -156,8 +156,8 @@ def test_a_servers_answer_adds_no_header(start: Start, openai: FakeOpenAI) -> No
         humanloop.publish("team/p", "x", environments=["production"], version_id=SPLIT)
         keys = {"humanloop_api_key": humanloop.api_key, "humanloop_base_url": humanloop.url}
         proxy = start(entry("clerk", "humanloop/gpt-4o", **keys, prompt_id="team/p"))
-        for options in ({}, {"stream": True}):
-            answer = proxy.chat(messages=IGNORED, **options)
+        for stream in (False, True):
+            answer = proxy.chat(messages=IGNORED, stream=stream)
             assert answer.status_code == 200, answer.text
             assert unquote(answer.headers["x-prompt-version"]) == SPLIT
             assert not evil(answer)

@@ -1,10 +1,11 @@
-"""Whatever is in ids, labels, versions, names and keys: no two prompts share a place, in memory, on disk or in Redis."""
+"""Whatever is in ids, labels, versions and keys: no two prompts share a place, in memory, on disk or in Redis."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,14 +51,21 @@ def store(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue("folder" if request.param == "disk" else "redis")
 
 
+def kept(store: Any) -> int:
+    """How many prompts it holds."""
+    return len(list(store.glob("*.prompt") if isinstance(store, Path) else store.keys("prompt")))
+
+
 def test_references_and_tenants_that_look_alike_are_kept_apart(
     store: Any, stub: type[Stub], until: Callable[..., None]
 ) -> None:
     place = getattr(store, "url", store)
     asked = list(product(TENANTS, REFS))
-    backends = {
-        one: stub(lambda ref, _, one=one: Prompt(ref.id, text=told(one, ref), backend="stub"), one) for one in TENANTS
-    }
+
+    def answering(one: Any) -> Any:
+        return stub(lambda ref, _: Prompt(ref.id, text=told(one, ref), backend="stub"), one)
+
+    backends = {one: answering(one) for one in TENANTS}
     first = Resolver("files", store=place, cache_ttl=600)
     for expected in ("fresh", "cached"):
         for one, ref in asked:
@@ -65,8 +73,7 @@ def test_references_and_tenants_that_look_alike_are_kept_apart(
             assert (prompt.text, source) == (told(one, ref), expected)
     if not store:
         return
-    kept = (lambda: store.glob("*.prompt")) if place is store else (lambda: store.keys("prompt"))
-    until(lambda: len(list(kept())) == len(asked))
+    until(lambda: kept(store) == len(asked))
     later = Resolver("files", store=place)
     for one, ref in asked:
         prompt, source = later.find(ref.id, version=ref.version, label=ref.label, backend=stub(down, one))
@@ -110,8 +117,7 @@ def test_key_pairs_that_are_alike_put_together_are_tenants_of_their_own(
             known.add(header)
         assert server.count == len(known)
     if store:
-        kept = (lambda: store.glob("*.prompt")) if place is store else (lambda: store.keys("prompt"))
-        until(lambda: len(list(kept())) == len(known))
+        until(lambda: kept(store) == len(known))
         later = Resolver("files", store=place)
         for pair, header in headers.items():
             assert door.find(later, "p", backend=LangfuseBackend(*pair, server.url))[0].text == _of(header)

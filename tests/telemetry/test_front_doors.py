@@ -155,7 +155,8 @@ def test_in_langchain_langfuses_handler_tells_of_it_in_its_one_generation(
     sdk.flush()
     spans = [dict(span.attributes or {}) for span in exporter.get_finished_spans()]
     (generation,) = [told for told in spans if told["langfuse.observation.type"] == "generation"]
-    assert json.loads(str(generation["langfuse.observation.metadata.prompt_label"])) == label
+    told = generation["langfuse.observation.metadata.prompt_label"]
+    assert told in {label, json.dumps(label)}  # by langfuse 4, and by 5
     assert generation["langfuse.observation.prompt.version"] == VERSIONS[label]
     assert telemetry.spans == []
     sdk.shutdown()
