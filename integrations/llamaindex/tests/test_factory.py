@@ -177,6 +177,7 @@ def refusing(*, provider: str, model: str) -> LLM:
     raise PromptConfigError("not that one")
 
 
+@pytest.mark.shows_keys("a cause says what its raiser made it say")
 @pytest.mark.parametrize(
     ("factory", "message", "error"),
     [

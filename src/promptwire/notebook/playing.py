@@ -1,6 +1,7 @@
 """A model call of a playground: what it has said so far, told as often as an eye can follow."""
 
 import asyncio
+import traceback
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, Literal
@@ -63,7 +64,9 @@ class Call:
         except PromptwireError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, a playground must not go on waiting
-            log.logger.error("a playground's call failed", exc_info=error)
+            # Its text stays out: whose it is, nobody knows, nor what it repeats.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            log.logger.error("a playground's call raised %s\n%s", type(error).__name__, frames)
             self._fail(PromptwireError(f"the call raised {type(error).__name__}; the kernel's log has its traceback"))
         self._now()
 
