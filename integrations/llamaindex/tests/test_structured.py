@@ -267,7 +267,8 @@ async def test_a_structured_llms_stream_that_is_left_is_closed_at_once(endpoint:
 
             return cities()
 
-    llm = Promptwire(llm=Endless(max_tokens=None), prompt_id="persona", prompt_variables={"name": "Ada"}, resolver=Resolver(library))
+    endless = Endless(max_tokens=None)
+    llm = Promptwire(llm=endless, prompt_id="persona", prompt_variables={"name": "Ada"}, resolver=Resolver(library))
     stream = getattr(llm.as_structured_llm(City), endpoint)([ChatMessage("Which City?")])
     if endpoint.startswith("a"):
         stream = await stream
