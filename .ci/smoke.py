@@ -12,8 +12,12 @@ NAMESPACES = {
     "all": ("promptwire", "langchain_promptwire", "llama_index.llms.promptwire"),
 }
 
-# What the extra `proxy` brings.
-PROXY = {"httptools", "orjson", "prometheus_client", "starlette", "uvicorn", "uvloop"}
+# What modules need that an extra, or the user, brings; the doors to them name it.
+OPTIONAL = {
+    "promptwire.comparison.plots": {"matplotlib"},
+    "promptwire.notebook.": {"anywidget", "traitlets"},
+    "promptwire.proxy.": {"httptools", "orjson", "prometheus_client", "starlette", "uvicorn", "uvloop"},
+}
 
 
 def check(*, holds: bool, message: str) -> None:
@@ -36,9 +40,10 @@ def imports(namespace: str) -> int:
             importlib.import_module(name)
         except errors.ConfigurationError as error:
             check(holds="pip install" in str(error), message=f"{name} does not name its install command")
-        except ModuleNotFoundError as error:  # the door of these, `promptwire.proxy.serve`, names the command
-            inside = name.startswith("promptwire.proxy.") and str(error.name).partition(".")[0] in PROXY
-            check(holds=inside, message=f"{name} needs {error.name}, which the package does not bring")
+        except ModuleNotFoundError as error:
+            lacking = str(error.name).partition(".")[0]
+            known = any(name.startswith(place) and lacking in brought for place, brought in OPTIONAL.items())
+            check(holds=known, message=f"{name} needs {error.name}, which the package does not bring")
     return len(names)
 
 
