@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,11 @@ def show_resolved(model: object, messages: Callable[[], Sequence[object]], param
     body = masked({"model": model, "messages": messages(), **shown})
     text = json.dumps(body, indent=2, ensure_ascii=False, default=lambda value: f"<{type(value).__name__}>")
     logger.debug("POST Request Sent from Promptwire:\n%s", text)
+
+
+def show_foreign(what: str, error: BaseException) -> None:
+    """Log an error that isn't ours by its kind and its frames: what its text repeats, nobody knows."""
+    logger.error("%s raised %s\n%s", what, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
 
 
 def _masked(name: str, value: str) -> str:

@@ -171,14 +171,20 @@ def test_what_is_not_served(proxy: Running, method: str, path: str, status: int,
     assert (status == 405) == ("allow" in answer.headers)
 
 
-def test_a_failure_of_our_own_has_the_shape_too(proxy: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_our_own_has_the_shape_too(
+    proxy: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "canary"
+
     def fail(*_: object) -> None:
-        raise RuntimeError("canary")
+        raise RuntimeError(text)
 
     monkeypatch.setattr("promptwire.proxy.chat.read_wanted", fail)
     answer = proxy.chat("plain", messages=MESSAGES)
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
     assert "canary" not in answer.text
+    assert "a request raised RuntimeError" in caplog.text
+    assert "canary" not in caplog.text
     assert 'status="500"' in proxy.http.get("/metrics").text
 
 

@@ -1,7 +1,6 @@
 """A model call of a playground: what it has said so far, told as often as an eye can follow."""
 
 import asyncio
-import traceback
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, Literal
@@ -64,9 +63,7 @@ class Call:
         except PromptwireError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, a playground must not go on waiting
-            # Its text stays out: whose it is, nobody knows, nor what it repeats.
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            log.logger.error("a playground's call raised %s\n%s", type(error).__name__, frames)
+            log.show_foreign("a playground's call", error)
             self._fail(PromptwireError(f"the call raised {type(error).__name__}; the kernel's log has its traceback"))
         self._now()
 

@@ -61,8 +61,8 @@ class Chat:
             await reply.refuse(refusal)
         except PromptwireError as error:
             await reply.refuse(refusal_of(error))
-        except Exception:  # noqa: BLE001 - nobody above it answers in OpenAI's shape
-            log.logger.exception("a request failed")
+        except Exception as error:  # noqa: BLE001 - nobody above it answers in OpenAI's shape
+            log.show_foreign("a request", error)
             await reply.refuse(broken())
         finally:
             self._service.metrics.count("chat", model, reply.status or 499, time.perf_counter() - started)
