@@ -60,7 +60,7 @@ bench: .venv/.ready .venv-litellm/.ready ## the benchmarks, into benchmarks/resu
 
 SECONDS ?= 60
 
-soak: .venv/.ready ## load for SECONDS (60): one process, then eight that share a Redis, which dies again and again
+soak: .venv/.ready ## load for SECONDS (60): one process, then two and eight that share a Redis, which dies again and again
 	@SOAK_SECONDS=$(SECONDS) $(RUN) pytest --quiet -n 0 tests/load $(ARGS)
 
 fuzz: .venv/.ready ## the fuzzers for SECONDS (60) in all, then every attack of the corpus

@@ -20,7 +20,7 @@ from promptwire.default import fresh_resolver
 from promptwire.testing import FakeLangfuse, FakeOpenAI
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from promptwire.search import Found
     from tests.conftest import Clock, Door, Stub
@@ -219,60 +219,40 @@ def test_a_wait_in_the_queue_says_nothing_of_the_host(door: Door, stub: type[Stu
     assert door.source(resolver, "another") == "fresh"
 
 
-def test_what_somebody_waits_for_comes_before_refreshes(
-    door: Door, stub: type[Stub], clock: Clock, until: Until
-) -> None:
-    """A thousand prompts whose time is up at once must not keep the one that is new from its deadline."""
-    gate, order = threading.Event(), list[str]()
+@pytest.fixture
+def refreshing(stub: type[Stub], clock: Clock, until: Until) -> Iterator[Resolver]:
+    """It has a hundred prompts whose time was up at once, and whose refreshes hang."""
+    gate, names = threading.Event(), [f"p{number}" for number in range(100)]
+    held = set(names[:-1])
 
     def reply(ref: PromptRef, _: object) -> Prompt:
-        order.append(ref.id)
-        assert ref.id in known or gate.wait(30)
+        assert ref.id not in held or gate.wait(30)
         return Prompt(ref.id, text="Hello")
 
-    known = {f"p{number}" for number in range(100)}
     backend = stub(reply)
-    resolver = Resolver(backend, timeout=30)
-    for name in sorted(known):
-        resolver.find(name)
-    clock.ahead += 61
-    stale, known = sorted(known), set()
-    order.clear()
-    assert {door.source(resolver, name) for name in stale} == {"stale"}
-    until(lambda: len(order) == 8)
-    with ThreadPoolExecutor(1) as pool:
-        new = pool.submit(resolver.find, "new")
-        until(lambda: resolver._cache.select("new") and resolver._cache.select("new")[0].flight)  # noqa: SLF001
-        gate.set()
-        assert new.result(30)[1] == "fresh"
-    assert order.index("new") < 16, "as soon as one of the eight threads was free"
-
-
-def test_a_refresh_that_somebody_has_come_to_wait_for_comes_before_the_others(
-    door: Door, stub: type[Stub], clock: Clock, until: Until
-) -> None:
-    """Who finds a prompt too old to be used must not wait behind every other refresh."""
-    gate, order = threading.Event(), list[str]()
-
-    def reply(ref: PromptRef, _: object) -> Prompt:
-        order.append(ref.id)
-        assert len(order) <= 100 or gate.wait(30)
-        return Prompt(ref.id, text="Hello")
-
-    resolver = Resolver(stub(reply), timeout=30, max_stale=120)
-    names = [f"p{number}" for number in range(100)]
+    resolver = Resolver(backend, timeout=30, max_stale=120)
+    gate.set()
     for name in names:
         resolver.find(name)
+    gate.clear()
     clock.ahead += 61
-    assert {door.source(resolver, name) for name in names} == {"stale"}
-    until(lambda: len(order) == 108)
+    assert {resolver.find(name)[1] for name in names} == {"stale"}
+    until(lambda: backend.fetched.total() == 104)
+    yield resolver
+    gate.set()
+
+
+def test_what_somebody_waits_for_does_not_wait_for_refreshes(door: Door, refreshing: Resolver) -> None:
+    """A thousand prompts whose time is up at once must not keep the one that is new from its deadline."""
+    assert door.source(refreshing, "new") == "fresh"
+
+
+def test_a_refresh_that_somebody_has_come_to_wait_for_does_not_wait_for_the_others(
+    door: Door, refreshing: Resolver, clock: Clock
+) -> None:
+    """Who finds a prompt too old to be used must not wait behind every other refresh."""
     clock.ahead += 120
-    with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(resolver.find, names[-1]) for _ in range(2)]
-        until(lambda: (one := resolver._cache.select(names[-1])[0].flight) and not one.patient)  # noqa: SLF001
-        gate.set()
-        assert {one.result(30)[1] for one in waiting} <= {"fresh", "cached"}
-    assert order.index(names[-1], 100) < 116, "as soon as one of the eight threads was free"
+    assert door.source(refreshing, "p99") == "fresh"
 
 
 async def test_a_slow_host_does_not_stall_another_asked_in_the_same_breath(langfuse: FakeLangfuse) -> None:

@@ -96,6 +96,22 @@ def test_a_source_has_a_cap_and_the_pool_a_limit(until: Until) -> None:
     until(lambda: sum(running.values()) == 30)
 
 
+def test_half_of_a_sources_cap_is_kept_for_what_somebody_waits_for(until: Until) -> None:
+    pool, gate, running = Workers(per_source=4), threading.Event(), Counter[str]()
+
+    def job() -> None:
+        running["one"] += 1
+        gate.wait(SECONDS)
+
+    for _ in range(10):
+        pool.submit("one", job, waited_for=False)
+    until(lambda: running["one"] == 2)
+    run(pool)
+    assert running["one"] == 2
+    gate.set()
+    until(lambda: running["one"] == 10)
+
+
 def test_a_job_that_raises_takes_only_its_thread_along(until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
     raised: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", raised.append)

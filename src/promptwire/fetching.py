@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import TypeVar, cast
 
 from promptwire.attempts import attempt, fetch_prompt, without_locals
@@ -76,7 +77,7 @@ class Fetcher:
             made: Flight[Prompt] = Flight(max(deadline, now + self._timeout))
             slot.flight = made
             made.soonest = deadline  # a store must not cost this caller the answer
-        job = lambda: self._run(slot, made, instead)  # noqa: E731 - a function of three lines says no more
+        job = partial(self._run, slot, made, instead)
         self._workers.submit(slot.source, job, waited_for=waited_for)
         made.patient = None if waited_for else job
         return made
@@ -119,7 +120,7 @@ class Fetcher:
     def run(self, backend: Backend, where: str, deadline: float, work: Callable[[Http], T]) -> Flight[T]:
         """A flight for anything else that a backend is asked; its outcome is not cached."""
         flight: Flight[T] = Flight(deadline)
-        http = Http(where, lambda: flight.deadline)
+        http = Http(where, flight.ends)
 
         def settle() -> None:
             try:
@@ -148,6 +149,10 @@ class Fetcher:
                 self._ask(slot, flight)
         finally:
             self.keeper.release(slot)
+            del (
+                slot,
+                flight,
+            )  # an error's traceback keeps this frame, which would keep the flight, which keeps the error
 
     def _stored(self, slot: Slot, deadline: float, *, fetching: bool) -> Stored | None:
         """What the store has; where memory has nothing, it is what answers if the backend fails."""
@@ -161,9 +166,9 @@ class Fetcher:
 
     def _ask(self, slot: Slot, flight: Flight[Prompt]) -> None:
         known = None if slot.stored else slot.prompt
-        http = Http(slot.where, lambda: flight.deadline, slot.etags if known else None)
+        http = Http(slot.where, flight.ends, slot.etags if known else None)
         try:
-            prompt = attempt(lambda http: fetch_prompt(slot.backend, slot.ref, http), http)
+            prompt = attempt(partial(fetch_prompt, slot.backend, slot.ref), http)
             if refusal := self._contracts.refusal(slot.backend.name, slot.ref.id, prompt):
                 raise refusal
         except NotModifiedError:
@@ -172,6 +177,8 @@ class Fetcher:
             self._failed(slot, flight, without_locals(error))
         else:
             self._landed(slot, flight, prompt, http.etags)
+        finally:
+            del slot, flight, http  # as above
 
     def _landed(self, slot: Slot, flight: Flight[Prompt], prompt: Prompt, etags: dict[str, str]) -> None:
         with self._lock:

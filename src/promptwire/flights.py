@@ -40,6 +40,10 @@ class Flight(Generic[T]):
         """What was fetched, the error, or ``None`` while it is under way."""
         return self._done.result() if self._done.done() else None
 
+    def ends(self) -> float:
+        """The ``deadline`` as it is when this is called."""
+        return self.deadline
+
     def take_off(self, seconds: float) -> None:
         """A thread has it: its time counts from here, since what waits in a queue says nothing of its host."""
         self.queued = False

@@ -92,6 +92,7 @@ def open_stream(request: Request, timeout: float) -> Generator[Streaming]:
         yield Streaming(answer)
     finally:
         answer.close()
+        del answer.stream  # it refers back to the answer: a cycle, whose forty objects only the collector would free
 
 
 @asynccontextmanager
@@ -104,6 +105,7 @@ async def open_astream(request: Request, timeout: float) -> AsyncGenerator[Strea
         yield Streaming(answer)
     finally:
         await answer.aclose()
+        del answer.stream  # as above
 
 
 def _build(client: Any, request: Request, timeout: float) -> "httpx.Request":

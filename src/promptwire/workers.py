@@ -16,7 +16,8 @@ IDLE_SECONDS = 30.0
 class Workers:
     """Runs jobs in order of arrival, but those waited for first; at most ``per_source`` at once for one source.
 
-    The cap keeps one hanging server from taking every thread. Daemon threads, unlike those of
+    The cap keeps one hanging server from taking every thread. Of what nobody waits for, half as many run: a caller
+    finds a thread at once, and an event loop has few rivals for the interpreter. Daemon threads, unlike those of
     ``concurrent.futures``, are not joined at exit: a fetch under way never delays it.
     """
 
@@ -76,9 +77,9 @@ class Workers:
         """The next job whose source is under its cap; ``None`` ends an idle thread."""
         with self._changed:
             while True:
-                for queue in (self._waited_for, self._others):
+                for queue, cap in ((self._waited_for, self._per_source), (self._others, (self._per_source + 1) // 2)):
                     for index, (source, job) in enumerate(queue):
-                        if self._running[source] < self._per_source:
+                        if self._running[source] < cap:
                             del queue[index]
                             self._running[source] += 1
                             return source, job

@@ -62,7 +62,7 @@ class Load:
         self._options = options
         self._judge = Judge(plan)
         self._end = 0.0
-        self._steps, self._ticks = Worst(), Worst()
+        self._steps, self._ticks = Worst(), Worst(with_waits=True)
         self._memory: list[int] = []
 
     def warm(self) -> None:

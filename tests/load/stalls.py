@@ -21,15 +21,16 @@ KEPT = 5
 class Worst:
     """The longest few of many spans of one thread, in seconds: in all, without waiting for a CPU, and on a CPU.
 
-    The last of the three is without the collector.
+    The last of the three is without the collector. How long a CPU was waited for is only known where ``with_waits``: it
+    costs a call of the system, at which a thread gives way to all others of its process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_waits: bool = False) -> None:
         self.spans: list[tuple[float, float, float]] = []
         self._thread = threading.get_ident()
         self._collecting = self._collected = 0.0
         gc.callbacks.append(self._collect)
-        self._queued: int | None = None
+        self._queued: int | None = None if with_waits else -1
 
     def mark(self) -> tuple[float, float, float]:
         """On the thread that is measured."""
