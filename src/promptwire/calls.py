@@ -50,7 +50,8 @@ class PromptCall:
                 raise ConfigurationError(f"{name} is a text, not {type(text).__name__}")
         if self.missing is not None:
             check_missing(self.missing)
-        object.__setattr__(self, "label", choose_label(self.prompt_id, self.label, self.rollout_key))
+        if self.label is not None or self.rollout_key is not None:
+            object.__setattr__(self, "label", choose_label(self.prompt_id, self.label, self.rollout_key))
 
     def options(self) -> FindOptions:
         """What a resolver's ``find`` is to be asked."""
@@ -101,6 +102,8 @@ def make_ready(
     missing = call.missing or resolver.missing
     rendered = prompt.render(variables, missing=missing, text_role=call.text_role, source=source)
     rendered.label = call.label
+    if not turns and not rendered.is_open:
+        return Ready([*rendered.items], rendered, variables)
     composed = compose(
         rendered.items,
         turns,

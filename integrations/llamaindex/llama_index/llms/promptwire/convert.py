@@ -36,18 +36,17 @@ _TEXTUAL = (TextBlock, *_NOT_SENT)
 class PromptMessage(ChatMessage):
     """A prompt's message: blocks for any LLM, and the very dict that it is stored as for the gateway."""
 
-    _stored: dict[str, Any] | None = PrivateAttr(default=None)
-    _origin: PromptInfo | None = PrivateAttr(default=None)
+    _from: tuple[dict[str, Any] | None, PromptInfo | None] | None = PrivateAttr(default=None)
 
     @property
     def stored(self) -> dict[str, Any] | None:
         """OpenAI's dict, which blocks can't hold in full (a URL is normalised, a lone text part is a text)."""
-        return self._stored
+        return self._from[0] if self._from else None
 
     @property
     def origin(self) -> PromptInfo | None:
         """The prompt."""
-        return self._origin
+        return self._from[1] if self._from else None
 
     def get_template_vars(self) -> list[str]:
         """No brace in a filled prompt is a variable of LlamaIndex's."""
@@ -61,10 +60,9 @@ def from_prompt(item: object, where: str, *, whole: bool, origin: PromptInfo | N
     """A prompt's dict as a message; ``whole`` refuses what only the gateway could send."""
     stored = cast("dict[str, Any]", item)
     content = stored.get("content")
-    parts = content if isinstance(content, list) else [] if content is None else [{"type": "text", "text": content}]
     try:
-        blocks = [block for part in parts if (block := _block(part))]
-        if whole and len(blocks) < len(parts):
+        blocks = _blocks(content)
+        if whole and isinstance(content, list) and len(blocks) < len(content):
             raise TemplateError(f"{where} has a message with a content part that LlamaIndex has no block for")
         calls = [_called(call) for call in stored.get("tool_calls") or ()]
         message = PromptMessage(
@@ -76,7 +74,7 @@ def from_prompt(item: object, where: str, *, whole: bool, origin: PromptInfo | N
         raise TemplateError(
             f"{where} has a message that is none for LlamaIndex ({type(error).__name__}); look at its role and parts"
         ) from None
-    message._stored, message._origin = stored, origin  # noqa: SLF001 - its own module
+    message._from = stored, origin  # noqa: SLF001 - its own module
     return message
 
 
@@ -87,7 +85,7 @@ def plain(message: ChatMessage) -> ChatMessage:
     if message.origin is None:
         return ChatMessage(role=message.role, blocks=message.blocks, additional_kwargs=message.additional_kwargs)
     made = PromptMessage(role=message.role, blocks=message.blocks, additional_kwargs=message.additional_kwargs)
-    made._origin = message.origin  # noqa: SLF001 - its own module
+    made._from = None, message.origin  # noqa: SLF001 - its own module
     return made
 
 
@@ -183,6 +181,13 @@ def _called(call: object) -> ToolCallBlock:
     return ToolCallBlock(
         tool_call_id=plain.get("id"), tool_name=function.get("name") or "", tool_kwargs=function.get("arguments") or {}
     )
+
+
+def _blocks(content: object) -> list[ContentBlock]:
+    """Those of a content that LlamaIndex has blocks for."""
+    if isinstance(content, list):
+        return [block for part in content if (block := _block(part))]
+    return [] if content is None else [TextBlock(text=cast("str", content))]
 
 
 def _block(part: Mapping[str, Any]) -> ContentBlock | None:

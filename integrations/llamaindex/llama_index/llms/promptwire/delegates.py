@@ -17,8 +17,7 @@ from llama_index.llms.promptwire.peers import (
     address_of,
     has_optional,
     known_metadata,
-    model_name,
-    provider_of,
+    named,
     renamed,
     usable,
 )
@@ -107,9 +106,10 @@ class Delegates:
         before = self._parsed(own) if explicit else said
         backend = said.backend or before.backend
         if self.llm is not None:
-            provider = provider_of(self.llm)
-            name = said.model.removeprefix(f"{provider}/") if said.model else model_name(self.llm)
-            return CallerModel(backend, provider, name, None, address_of(self.llm))
+            provider, name = named(self.llm)
+            if said.model:
+                name = said.model.removeprefix(f"{provider}/")
+            return CallerModel(backend, provider, name, None, address_of(self.llm, provider))
         if said.provider != before.provider:
             return replace(said, backend=backend, api_key=None, api_base=None)
         return replace(said, backend=backend)

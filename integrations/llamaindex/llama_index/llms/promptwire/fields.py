@@ -78,8 +78,8 @@ class PromptFields(KnowsPrompts, SlotLLM, ChatOnlyLLM):
         resolver = private["_resolver"] or default_resolver()
         managed = managed_in(messages, given, self.prompt_id, resolver)
         model = given.pop("model", None) or self.bound.get("model")
-        said = {name: given.pop(name, None) for name in _SAID}
-        say = {name: getattr(self, name) if value is None else value for name, value in said.items()}
+        said = {name: value for name in _SAID if name in given and (value := given.pop(name)) is not None}
+        say = {name: getattr(self, name) for name in _SAID} | said
         caller = delegates.caller(model, self.model)
         rendering = {name: say[name] for name in RENDERING}
         call = None if managed else self._prompt_call(given, caller.backend, rendering)
@@ -124,7 +124,8 @@ class PromptFields(KnowsPrompts, SlotLLM, ChatOnlyLLM):
     def _selected(self, given: dict[str, Any]) -> dict[str, Any]:
         """Which prompt: what is given, over the fields."""
         own = {name: getattr(self, name) for name in SELECTION}
-        return select(own, {name: given.pop(name, None) for name in SELECTION})
+        above = {name: given.pop(name) for name in SELECTION if name in given}
+        return select(own, above) if above else own
 
     def _overrides(self, given: dict[str, Any]) -> dict[str, Any]:
         """The variables bound, and above them those given."""

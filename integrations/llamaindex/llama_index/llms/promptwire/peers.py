@@ -1,6 +1,7 @@
 """LlamaIndex's own LLMs: what they tell of themselves, and how they want to be called."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, get_args
 
 from llama_index.core.base.llms.types import ChatMessage, LLMMetadata
@@ -33,52 +34,51 @@ def known_metadata(llm: LLM) -> LLMMetadata:
         return llm.metadata
     except Exception:  # noqa: BLE001 - any vendor's: OpenAI's raises for a model that it doesn't know
         calls_tools = isinstance(llm, FunctionCallingLLM)
-        return LLMMetadata(is_function_calling_model=calls_tools, model_name=model_name(llm) or "unknown")
+        return LLMMetadata(is_function_calling_model=calls_tools, model_name=named(llm)[1] or "unknown")
 
 
-def provider_of(llm: LLM) -> str:
-    """Told by the package, ``llama_index.llms.<provider>``, or by the model's prefix where that says it."""
+def named(llm: LLM) -> tuple[str, str | None]:
+    """Its provider, and the name of its model, where it has one.
+
+    The provider is told by the package, ``llama_index.llms.<provider>``, or by the model's prefix where that says it.
+    """
     if (model := _routed(llm)) is not None:
         prefix, slash, _ = model.partition("/")
-        return split_provider(model)[0] or (prefix if slash else DEFAULT_PROVIDER)
-    return _package_of(llm)
+        provider = split_provider(model)[0] or (prefix if slash else DEFAULT_PROVIDER)
+        return provider, model.removeprefix(f"{provider}/")
+    found = getattr(llm, "model", None) or getattr(llm, "model_name", None)
+    return _package_of(type(llm)), found if isinstance(found, str) else None
 
 
-def _package_of(llm: LLM) -> str:
+@lru_cache(100)
+def _package_of(kind: type[LLM]) -> str:
     """The provider's name in the package of the class, or of one that it derives from."""
-    for base in type(llm).__mro__:
+    for base in kind.__mro__:
         before, found, rest = base.__module__.partition("llama_index.llms.")
         if found and not before:
             name = rest.partition(".")[0]
             return _PROVIDERS.get(name, name)
-    return type(llm).__name__
+    return kind.__name__
 
 
 def _routed(llm: LLM) -> str | None:
     """The model as ``<provider>/<model>``, of an LLM that takes it so: our own, and LlamaIndex's ``LiteLLM``."""
     if isinstance(llm, PromptwireGateway):
         return llm.model
-    return str(getattr(llm, "model", "")) if _package_of(llm) == "litellm" else None
+    return str(getattr(llm, "model", "")) if _package_of(type(llm)) == "litellm" else None
 
 
-def address_of(llm: LLM) -> str | None:
+def address_of(llm: LLM, provider: str) -> str | None:
     """An address that isn't the provider's own: what runs there takes the prompt's model as it is."""
-    row = find_provider(provider_of(llm))
-    found = getattr(llm, "api_base", None) or getattr(llm, "base_url", None)
+    row = find_provider(provider)
+    fields = llm.__dict__  # to ask a model of pydantic's for what it lacks takes a microsecond
+    found = fields.get("api_base") or fields.get("base_url")
     return found if isinstance(found, str) and not (row and row.base_url == found.rstrip("/")) else None
-
-
-def model_name(llm: LLM) -> str | None:
-    """The name of its model, where it has one."""
-    if (model := _routed(llm)) is not None:
-        return model.removeprefix(f"{provider_of(llm)}/")
-    found = getattr(llm, "model", None) or getattr(llm, "model_name", None)
-    return found if isinstance(found, str) else None
 
 
 def renamed(llm: LLM, choice: Choice) -> dict[str, str | None]:
     """What makes the LLM run the chosen model."""
-    if choice.model == model_name(llm):
+    if choice.model == named(llm)[1]:
         return {}
     field = next((name for name in ("model", "model_name") if name in type(llm).model_fields), None)
     if field is None:
@@ -113,7 +113,7 @@ def spelled(llm: LLM, messages: Sequence[ChatMessage], params: Mapping[str, Any]
         return params
     from promptwire.gateway.anthropic.request import build_body
 
-    body: dict[str, Any] = build_body(model_name(llm) or "", [to_openai(one) for one in messages], params, stream=False)
+    body: dict[str, Any] = build_body(named(llm)[1] or "", [to_openai(one) for one in messages], params, stream=False)
     not_wanted = ["model", "messages", "system"]
     if tools or not params.get("tools"):  # what a conversation's calls make it declare is the LLM's affair
         not_wanted += ["tools", "tool_choice"]
@@ -151,4 +151,4 @@ def for_structure(llm: LLM, params: Mapping[str, Any], mode: PydanticProgramMode
 
 
 def _is_anthropics(llm: LLM) -> bool:
-    return not isinstance(llm, PromptwireGateway) and provider_of(llm) == "anthropic"
+    return not isinstance(llm, PromptwireGateway) and named(llm)[0] == "anthropic"

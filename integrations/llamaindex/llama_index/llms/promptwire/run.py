@@ -55,7 +55,7 @@ class Composed(ChatPromptTemplate):
         return self.output_parser.format_messages([plain(one).model_copy(deep=True) for one in messages])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Run:
     """A call made ready: ``tools`` are the arguments of ``chat_with_tools``, ``resolved`` is the prompt."""
 
@@ -128,7 +128,7 @@ class Run:
                 yield self.mark(response)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Ask:
     """A call as the caller made it; its parameters are those of the constructor, bound, and given with the call.
 

@@ -19,9 +19,10 @@ def is_heard(dispatcher: Dispatcher) -> bool:
     """Whether what it dispatches reaches anybody."""
     at: Dispatcher | None = dispatcher
     while at is not None:
-        for handler in (*at.event_handlers, *at.span_handlers):
-            if type(handler) not in _DEAF:
-                return True
+        for handlers in (at.event_handlers, at.span_handlers):
+            for handler in handlers:
+                if type(handler) not in _DEAF:
+                    return True
         at = at.parent if at.propagate else None
     return False
 
