@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptwire.deadlines import ClampedBackend, until
 from promptwire.errors import ConfigurationError
-from promptwire.exchange import MAX_ANSWER, Request, Response, TransportError, check_headers, extend
+from promptwire.exchange import Request, Response, TransportError, check_headers
 from promptwire.inflate import Inflater
 from promptwire.proxies import mounts
 from promptwire.workers import rebuild_after_fork
@@ -37,40 +37,46 @@ KEEPALIVE = 4.0
 class Streaming:
     """An answer whose body is still to be read."""
 
-    __slots__ = ("_answer", "_inflater", "headers", "status")
+    __slots__ = ("_answer", "headers", "status")
 
     def __init__(self, answer: "httpx.Response") -> None:
         self._answer = answer
         self.status = answer.status_code
         self.headers: Mapping[str, str] = answer.headers
-        self._inflater = Inflater(self.headers.get("content-encoding", ""))
 
-    def chunks(self) -> Iterator[bytes]:
-        """The body as it arrives."""
+    def chunks(self, limit: int | None = None) -> Iterator[bytes]:
+        """The body as it arrives. Raises ``TooLargeError`` beyond ``limit`` bytes, a model's answer's 100 MB."""
+        inflater = self._inflater(limit)
         with _mapped():
             for data in self._answer.iter_raw():
-                yield from self._inflater.feed(data)
+                yield from inflater.feed(data)
+        inflater.end()
 
     async def achunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives."""
+        """``chunks`` on the running loop."""
+        inflater = self._inflater()
         with _mapped():
             async for data in self._answer.aiter_raw():
-                for chunk in self._inflater.feed(data):
+                for chunk in inflater.feed(data):
                     yield chunk
+        inflater.end()
 
     def read(self, limit: int | None = None) -> Response:
-        """The whole body. Raises ``TooLargeError`` for one of more than ``limit`` bytes, a model's answer's 100 MB."""
+        """The whole body, within the same bound."""
         body = bytearray()
-        for chunk in self.chunks():
-            extend(body, chunk, MAX_ANSWER if limit is None else limit)
+        for chunk in self.chunks(limit):
+            body += chunk
         return Response(self.status, self.headers, bytes(body))
 
     async def aread(self) -> Response:
         """``read`` on the running loop."""
         body = bytearray()
         async for chunk in self.achunks():
-            extend(body, chunk, MAX_ANSWER)
+            body += chunk
         return Response(self.status, self.headers, bytes(body))
+
+    def _inflater(self, limit: int | None = None) -> Inflater:
+        return Inflater(self.headers.get("content-encoding", ""), limit)
 
 
 def fetch(request: Request, deadline: Callable[[], float], limit: int) -> Response:

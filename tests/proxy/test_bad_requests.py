@@ -388,7 +388,7 @@ class Chunked(LoopbackServer):
 
 @pytest.mark.parametrize(("limit", "status"), [(100, 200), (5, 502)])
 def test_an_answer_without_a_length(start: Start, monkeypatch: pytest.MonkeyPatch, limit: int, status: int) -> None:
-    monkeypatch.setattr("promptwire.proxy.upstream.MAX_ANSWER", limit)
+    monkeypatch.setattr("promptwire.inflate.MAX_ANSWER", limit)
     with Chunked() as server:
         answer = start(entry("plain", "openai/m", api_base=server.url, api_key="k")).chat("plain", messages=MESSAGES)
     assert answer.status_code == status
