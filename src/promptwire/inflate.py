@@ -1,7 +1,7 @@
 """Bodies as they arrive, within a bound, however little holds however much: some come compressed, though unasked."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from promptwire.exchange import MAX_ANSWER, TooLargeError, TransportError
 
@@ -19,8 +19,8 @@ class Inflater:
 
     __slots__ = ("_begun", "_left", "_limit", "_zlib")
 
-    def __init__(self, coding: str, limit: int | None = None) -> None:
-        coding = coding.strip().lower()
+    def __init__(self, headers: Mapping[str, str], limit: int | None = None) -> None:
+        coding = headers.get("content-encoding", "").strip().lower()
         if coding not in (*_PLAIN, *_ZLIB):
             raise TransportError("its answer is in a compression that was not asked for", sent=True)
         self._zlib = None if coding in _PLAIN else zlib.decompressobj(zlib.MAX_WBITS | 32)  # either header

@@ -40,13 +40,12 @@ class Streaming:
     __slots__ = ("_answer", "headers", "status")
 
     def __init__(self, answer: "httpx.Response") -> None:
-        self._answer = answer
-        self.status = answer.status_code
+        self._answer, self.status = answer, answer.status_code
         self.headers: Mapping[str, str] = answer.headers
 
     def chunks(self, limit: int | None = None) -> Iterator[bytes]:
         """The body as it arrives. Raises ``TooLargeError`` beyond ``limit`` bytes, a model's answer's 100 MB."""
-        inflater = self._inflater(limit)
+        inflater = Inflater(self.headers, limit)
         with _mapped():
             for data in self._answer.iter_raw():
                 yield from inflater.feed(data)
@@ -54,7 +53,7 @@ class Streaming:
 
     async def achunks(self) -> AsyncIterator[bytes]:
         """``chunks`` on the running loop."""
-        inflater = self._inflater()
+        inflater = Inflater(self.headers)
         with _mapped():
             async for data in self._answer.aiter_raw():
                 for chunk in inflater.feed(data):
@@ -74,9 +73,6 @@ class Streaming:
         async for chunk in self.achunks():
             body += chunk
         return Response(self.status, self.headers, bytes(body))
-
-    def _inflater(self, limit: int | None = None) -> Inflater:
-        return Inflater(self.headers.get("content-encoding", ""), limit)
 
 
 def fetch(request: Request, deadline: Callable[[], float], limit: int) -> Response:

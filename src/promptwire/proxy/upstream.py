@@ -94,7 +94,7 @@ class Arriving:
 
     async def achunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives, up to 100 MB."""
-        inflater = Inflater(self.headers.get("content-encoding", ""))
+        inflater = Inflater(self.headers)
         with _Mapped():
             async for data in self._answer.content.iter_any():
                 for chunk in inflater.feed(data):

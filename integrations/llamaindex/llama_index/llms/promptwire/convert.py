@@ -23,7 +23,7 @@ from llama_index.core.llms.utils import parse_partial_json
 from pydantic import BaseModel, PrivateAttr
 
 from promptwire.compose import Turn
-from promptwire.errors import ConfigurationError, TemplateError
+from promptwire.errors import ConfigurationError, TemplateError, raise_bare
 from promptwire.gateway.answers import PromptInfo
 
 _TO_LLAMA = {"human": "user", "ai": "assistant", "model": "assistant"}
@@ -237,7 +237,7 @@ def _part(block: ContentBlock) -> dict[str, Any]:
                 raise ConfigurationError(f"PromptwireGateway can't send a {block.block_type} block; an llm= may")
     except (ValueError, OSError) as error:
         problem = type(error).__name__
-        raise ConfigurationError(f"a message's {block.block_type} block can't be read: {problem}") from error
+        raise_bare(ConfigurationError(f"a message's {block.block_type} block can't be read: {problem}"))
 
 
 def _base64(resolve: Callable[..., Any]) -> str:
