@@ -1,6 +1,8 @@
 """Behind an error of ours stands nothing that was read: parsers' own hold, or repeat, the whole text."""
 
 import gc
+import socket
+import traceback
 import tracemalloc
 import weakref
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from promptwire.proxy.source import Source
 from promptwire.templates import compile_template
 from promptwire.testing import FakeLangfuse, FakeOpenAI
 from tests.doubles.anthropic import FakeAnthropic
+from tests.test_transport import raw
 
 CANARY = "canary-that-was-read"
 HALF = CANARY + "\ud800"
@@ -88,6 +91,26 @@ def test_a_prompt_servers_answer_is_not_behind_the_error(langfuse: FakeLangfuse)
     with pytest.raises(promptwire.BackendError, match="not JSON") as caught:
         Resolver("langfuse").find("greeting")
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+@pytest.mark.parametrize("answer", [f"HTTP/1.1 200 OK\r\n{CANARY} x\r\n\r\n", f"{CANARY}\r\n\r\n"])
+async def test_a_broken_head_is_not_behind_the_error(answer: str) -> None:
+    """HTTP libraries quote the line that they can't read."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(answer.encode())
+
+    with raw(serve) as url:
+        call: dict[str, Any] = {"model": "gpt-4o", "messages": MESSAGES, "api_base": url, "api_key": "k"}
+        with pytest.raises(GatewayError, match="broke off") as caught:
+            promptwire.completion(**call)
+        with pytest.raises(GatewayError, match="broke off") as others:
+            await promptwire.acompletion(**call)
+    for error in (caught.value, others.value):
+        assert CANARY not in "".join(traceback.format_exception(error)).replace('canary-that-was-read"', "")
+        assert error.__cause__ is not None
+        assert (error.__cause__.__cause__, error.__cause__.__context__) == (None, None)
 
 
 async def test_an_error_that_is_kept_keeps_no_answer(openai: FakeOpenAI) -> None:

@@ -127,12 +127,12 @@ class GatewayError(PromptwireError):
         self.retry_after = retry_after
 
 
-def raise_bare(error: Exception) -> NoReturn:
-    """Raise it without the error that is being handled, neither as its cause nor as its context."""
+def raise_bare(error: Exception, behind: BaseException | None = None) -> NoReturn:
+    """Raise it without the error that is being handled, neither as its context nor, unless ``behind``, as its cause."""
     try:
-        raise error from None  # noqa: TRY301 - so that it can be taken hold of
+        raise error from behind  # noqa: TRY301 - so that it can be taken hold of
     except Exception as raised:
         raised.__context__ = None
         raise
     finally:
-        del error  # its traceback holds this frame
+        del error, behind  # their tracebacks hold this frame

@@ -15,8 +15,8 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from promptwire.deadlines import ClampedBackend, until
-from promptwire.errors import ConfigurationError
+from promptwire.deadlines import CONNECT_TIMEOUT, KEEPALIVE, MAX_CONNECTIONS, ClampedBackend, until
+from promptwire.errors import ConfigurationError, raise_bare
 from promptwire.exchange import Request, Response, TransportError, check_headers
 from promptwire.inflate import Inflater
 from promptwire.proxies import mounts
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
     import httpx
 
 C = TypeVar("C", "httpx.Client", "httpx.AsyncClient")
-
-CONNECT_TIMEOUT = 5.0
-MAX_CONNECTIONS = 1000
-# Under the 5 s after which common servers (Node, uvicorn) drop an idle connection: a POST that meets
-# the drop can't be told from one that was carried out, and is not retried.
-KEEPALIVE = 4.0
 
 
 class Streaming:
@@ -141,11 +135,14 @@ def _mapped() -> Generator[None]:
         raise ConfigurationError("the URL to call is not a valid one; check the host or base URL given") from error
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError) as error:
         raise ConfigurationError("the request can't be made; check the host (http:// or https://) and keys") from error
-    except httpx.HTTPError as error:
-        raise TransportError(_reason(error), sent=_was_sent(error)) from error
+    except Exception as error:
+        if not isinstance(error, httpx.HTTPError) and not type(error).__module__.startswith("aiohttp"):
+            raise  # httpx-aiohttp passes on as it is what aiohttp says of a broken head
+        sent = _was_sent(error)  # if so, the server's words may be in it
+        raise_bare(TransportError(_reason(error), sent=sent), behind=None if sent else error)
 
 
-def _reason(error: "httpx.HTTPError") -> str:
+def _reason(error: Exception) -> str:
     import httpx
 
     if not _was_sent(error):

@@ -6,11 +6,12 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from promptwire.errors import ConfigurationError
+from promptwire.deadlines import CONNECT_TIMEOUT, KEEPALIVE, MAX_CONNECTIONS
+from promptwire.errors import ConfigurationError, raise_bare
 from promptwire.exchange import MAX_ANSWER, Request, Response, TimedOutError, TransportError, check_headers
 from promptwire.inflate import Inflater
 from promptwire.proxies import proxy_for
-from promptwire.transport import CONNECT_TIMEOUT, KEEPALIVE, MAX_CONNECTIONS, tls
+from promptwire.transport import tls
 
 _ACCEPT = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "promptwire"}
 
@@ -132,6 +133,6 @@ class _Mapped:
             case TimeoutError():
                 raise TimedOutError("timed out", sent=True) from error
             case aiohttp.ClientError() | OSError():
-                raise TransportError("the connection broke off", sent=True) from error
+                raise_bare(TransportError("the connection broke off", sent=True))  # the server's words may be in it
             case _:
                 pass
