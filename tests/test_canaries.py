@@ -18,6 +18,11 @@ LEAKS = {
     "with contextlib.suppress(Exception): raise ConfigurationError('wrong') from OSError(KEY)": "ConfigurationError",
     "KEPT.append(GatewayError('refused', body=KEY))": "GatewayError",
     "logging.getLogger('promptwire').error('it broke', exc_info=OSError(KEY))": "log of promptwire",
+    "logging.getLogger('promptwire').warning('it failed', extra={'given': {'a': KEY}})": "log of promptwire",
+    "with contextlib.suppress(Exception): raise ConfigurationError('wrong') from UnicodeDecodeError('utf-8',"
+    " KEY.encode(), 0, 1, 'x')": "ConfigurationError",
+    "print('sk-' + '1')": "output",
+    "print('hl-' + 'a')": "output",
     "pickle.dumps({'a': KEY})": "pickle of dict",
     "(tmp_path / 'x.prompt').write_text(KEY)": "file x.prompt",
     "CANARIES.look('Redis', KEY)": "Redis",

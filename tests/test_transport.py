@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -21,9 +22,10 @@ from promptwire.backends.http import Http
 from promptwire.backends.langfuse import LangfuseBackend
 from promptwire.exchange import Request, Response, TransportError
 from promptwire.testing import Answer, FakeLangfuse
+from tests.conftest import Door
 
 if TYPE_CHECKING:
-    from tests.conftest import Door, Plain, Stub
+    from tests.conftest import Plain, Stub
 
 PROMPT = b'{"prompt": "Hello", "version": 1}'
 
@@ -187,6 +189,24 @@ def test_a_compressed_answer_that_goes_on_after_its_end_is_refused(door: Door, p
         assert tracemalloc.get_traced_memory()[1] < 40_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("read", [Door.exchange, chunks])
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+def test_a_compressed_answer_that_ends_before_its_end(
+    compress: Callable[[bytes], bytes], read: Callable[[Door, Request], object], door: Door, plain: Plain
+) -> None:
+    """Complete by its length and as JSON: what is cut off is the checksum."""
+    plain.reply = Answer(200, compress(PROMPT)[:-2], {"Content-Encoding": "gzip"})
+    with pytest.raises(TransportError, match="the connection broke off amid its compressed answer"):
+        read(door, Request("GET", plain.url))
+    with pytest.raises(BackendUnavailableError, match="the connection broke off"):
+        door.find(Resolver(backend(plain.url), timeout=0.5), "x")
+
+
+def test_an_answer_of_nothing_may_be_said_to_be_compressed(door: Door, plain: Plain) -> None:
+    plain.reply = Answer(200, b"", {"Content-Encoding": "gzip"})
+    assert door.exchange(Request("GET", plain.url)).body == chunks(door, Request("GET", plain.url)) == b""
 
 
 def test_what_only_claims_to_be_compressed_is_refused(door: Door, plain: Plain) -> None:

@@ -6,6 +6,12 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
+CONNECT_TIMEOUT = 5.0
+MAX_CONNECTIONS = 1000
+# Under the 5 s after which common servers (Node, uvicorn) drop an idle connection: a POST that meets
+# the drop can't be told from one that was carried out, and is not retried.
+KEEPALIVE = 4.0
+
 
 class _Clock(threading.local):
     deadline: Callable[[], float] | None = None

@@ -15,11 +15,12 @@ PromptwireError
 No class derives from ``ValueError`` or ``TypeError``: LlamaIndex's response synthesizers
 catch those two and answer "Empty Response" in their place.
 Messages name the backend, the prompt id, what happened and what to do. They never hold a
-secret, a header or a variable's value.
+secret, a header or a variable's value. Nor does what stands behind an error: a parser's own
+holds, or repeats, what it was reading, so ours is raised by ``raise_bare`` in its place.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from promptwire.display import Displayed
 
@@ -65,7 +66,12 @@ class TemplateError(PromptwireError):
 
 
 class PromptConfigError(PromptwireError):
-    """The prompt's config is unusable: a value of the wrong type, or an impossible model."""
+    """The prompt's config is unusable: a value of the wrong type, or an impossible model.
+
+    ``line`` is where its file isn't plain YAML.
+    """
+
+    line: int | None = None
 
 
 class ContractError(PromptConfigError):
@@ -119,3 +125,14 @@ class GatewayError(PromptwireError):
         self.status_code = status_code
         self.body = body
         self.retry_after = retry_after
+
+
+def raise_bare(error: Exception, behind: BaseException | None = None) -> NoReturn:
+    """Raise it without the error that is being handled, neither as its context nor, unless ``behind``, as its cause."""
+    try:
+        raise error from behind  # noqa: TRY301 - so that it can be taken hold of
+    except Exception as raised:
+        raised.__context__ = None
+        raise
+    finally:
+        del error, behind  # their tracebacks hold this frame

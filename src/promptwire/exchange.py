@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from promptwire.errors import ConfigurationError
 
 MAX_ANSWER = 100_000_000
-"""Bytes of a model's answer that is read whole; of a stream, one event is bounded."""
+"""Bytes of a model's answer, whole or as a stream."""
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+:([!-~]([ -~]*[!-~])?)?")
 
 
@@ -44,13 +44,6 @@ class TooLargeError(TransportError):
 
 class TimedOutError(TransportError):
     """The server was reached, but didn't answer in time."""
-
-
-def extend(body: bytearray, chunk: bytes, limit: int) -> None:
-    """Read on, if that is within ``limit`` bytes; else raises ``TooLargeError``."""
-    body += chunk
-    if len(body) > limit:
-        raise TooLargeError(f"its answer is larger than {limit // 1_000_000} MB", sent=True)
 
 
 def check_headers(headers: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptwire.backends import Backend
 from promptwire.backends.folder import replace_text
-from promptwire.errors import BackendUnavailableError, ConfigurationError
+from promptwire.errors import BackendUnavailableError, ConfigurationError, raise_bare
 from promptwire.prompts import Prompt
 from promptwire.refs import PromptRef
 from promptwire.stores.records import RecordError, from_record, to_record
@@ -84,9 +84,7 @@ def read_lock(path: str | os.PathLike[str]) -> tuple[Locked, ...]:
     try:
         return parse_lock(Path(path).read_text("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"{path} can't be read ({type(error).__name__}): make it with promptwire lock"
-        ) from error
+        raise_bare(ConfigurationError(f"{path} can't be read ({type(error).__name__}): make it with promptwire lock"))
 
 
 def parse_lock(text: str, where: str = "the lock") -> tuple[Locked, ...]:
@@ -95,7 +93,7 @@ def parse_lock(text: str, where: str = "the lock") -> tuple[Locked, ...]:
         return _entries(json.loads(text, object_pairs_hook=_without_twins))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigurationError, RecordError) as error:
         reason = str(error) if isinstance(error, RecordError) else "it is not a lock file's JSON"
-        raise ConfigurationError(f"{where} can't be used: {reason}. Make it anew with promptwire lock.") from error
+        raise_bare(ConfigurationError(f"{where} can't be used: {reason}. Make it anew with promptwire lock."))
 
 
 def _record_of(prompt: Prompt) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from promptwire.deadlines import ClampedBackend, until
-from promptwire.errors import ConfigurationError
-from promptwire.exchange import MAX_ANSWER, Request, Response, TransportError, check_headers, extend
+from promptwire.deadlines import CONNECT_TIMEOUT, KEEPALIVE, MAX_CONNECTIONS, ClampedBackend, until
+from promptwire.errors import ConfigurationError, raise_bare
+from promptwire.exchange import Request, Response, TransportError, check_headers
 from promptwire.inflate import Inflater
 from promptwire.proxies import mounts
 from promptwire.workers import rebuild_after_fork
@@ -27,49 +27,45 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", "httpx.Client", "httpx.AsyncClient")
 
-CONNECT_TIMEOUT = 5.0
-MAX_CONNECTIONS = 1000
-# Under the 5 s after which common servers (Node, uvicorn) drop an idle connection: a POST that meets
-# the drop can't be told from one that was carried out, and is not retried.
-KEEPALIVE = 4.0
-
 
 class Streaming:
     """An answer whose body is still to be read."""
 
-    __slots__ = ("_answer", "_inflater", "headers", "status")
+    __slots__ = ("_answer", "headers", "status")
 
     def __init__(self, answer: "httpx.Response") -> None:
-        self._answer = answer
-        self.status = answer.status_code
+        self._answer, self.status = answer, answer.status_code
         self.headers: Mapping[str, str] = answer.headers
-        self._inflater = Inflater(self.headers.get("content-encoding", ""))
 
-    def chunks(self) -> Iterator[bytes]:
-        """The body as it arrives."""
+    def chunks(self, limit: int | None = None) -> Iterator[bytes]:
+        """The body as it arrives. Raises ``TooLargeError`` beyond ``limit`` bytes, a model's answer's 100 MB."""
+        inflater = Inflater(self.headers, limit)
         with _mapped():
             for data in self._answer.iter_raw():
-                yield from self._inflater.feed(data)
+                yield from inflater.feed(data)
+        inflater.end()
 
     async def achunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives."""
+        """``chunks`` on the running loop."""
+        inflater = Inflater(self.headers)
         with _mapped():
             async for data in self._answer.aiter_raw():
-                for chunk in self._inflater.feed(data):
+                for chunk in inflater.feed(data):
                     yield chunk
+        inflater.end()
 
     def read(self, limit: int | None = None) -> Response:
-        """The whole body. Raises ``TooLargeError`` for one of more than ``limit`` bytes, a model's answer's 100 MB."""
+        """The whole body, within the same bound."""
         body = bytearray()
-        for chunk in self.chunks():
-            extend(body, chunk, MAX_ANSWER if limit is None else limit)
+        for chunk in self.chunks(limit):
+            body += chunk
         return Response(self.status, self.headers, bytes(body))
 
     async def aread(self) -> Response:
         """``read`` on the running loop."""
         body = bytearray()
         async for chunk in self.achunks():
-            extend(body, chunk, MAX_ANSWER)
+            body += chunk
         return Response(self.status, self.headers, bytes(body))
 
 
@@ -141,11 +137,14 @@ def _mapped() -> Generator[None]:
         raise ConfigurationError("the URL to call is not a valid one; check the host or base URL given") from error
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError) as error:
         raise ConfigurationError("the request can't be made; check the host (http:// or https://) and keys") from error
-    except httpx.HTTPError as error:
-        raise TransportError(_reason(error), sent=_was_sent(error)) from error
+    except Exception as error:
+        if not isinstance(error, httpx.HTTPError) and not type(error).__module__.startswith("aiohttp"):
+            raise  # httpx-aiohttp passes on as it is what aiohttp says of a broken head
+        sent = _was_sent(error)  # if so, the server's words may be in it
+        raise_bare(TransportError(_reason(error), sent=sent), behind=None if sent else error)
 
 
-def _reason(error: "httpx.HTTPError") -> str:
+def _reason(error: Exception) -> str:
     import httpx
 
     if not _was_sent(error):

@@ -17,12 +17,13 @@ from typing import Any
 # No tag of a model or a word of prose: what keys and webhooks' secrets begin with, and more, or Basic credentials that
 # begin with "pk-lf".
 FORM = re.compile(
-    rb"(?<![\w.-])(?:sk-|hl-|hl_sk_|lf-whsec_)[A-Za-z0-9][\w-]{2,}|"
+    rb"(?<![\w.-])(?:sk-|hl-|hl_sk_|lf-whsec_)[A-Za-z0-9][\w-]*|"
     + base64.b64encode(b"pk-lf-").rstrip(b"=")
     + rb"[\w+/]{8,}"
 )
 LOGGERS = ("promptwire", "langchain_promptwire", "llama_index.llms.promptwire")
 MAX_BYTES = 5_000_000
+_PLAIN_RECORD = frozenset(vars(logging.makeLogRecord({})))  # what is more was given as ``extra=``
 # What tests write keys into themselves, as a user would.
 OWN_FILES = re.compile(r"(^|/)\.?env|proxy.*\.ya?ml$|config\.ya?ml$")
 
@@ -71,11 +72,11 @@ CANARIES = Canaries()
 
 def _told(error: BaseException | None) -> str:
     """All that is shown of it: its fields, and its words and those of the errors behind it."""
-    told: list[object] = list(vars(error).values()) if error else []
+    told: list[object] = []
     known: set[int] = set()
     while error is not None and id(error) not in known:
         known.add(id(error))
-        told += [error, *error.args]
+        told += [error, *error.args, *vars(error).values(), getattr(error, "object", "")]
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     with contextlib.suppress(Exception):  # a third party's may not have a text
         return " ".join(map(str, told))
@@ -87,13 +88,14 @@ def watching() -> Iterator[Canaries]:
     """While it lasts, what the project shows is looked at."""
     from promptwire import PromptwireError
 
-    factory, dumps = logging.getLogRecordFactory(), pickle.dumps
+    record_of, dumps = logging.Logger.makeRecord, pickle.dumps
 
-    def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
-        made = factory(*args, **kwargs)
+    def record(self: logging.Logger, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        made = record_of(self, *args, **kwargs)
         if made.name.startswith(LOGGERS):
             error = made.exc_info[1] if made.exc_info else None
-            CANARIES.look(f"log of {made.name}", f"{made.msg} {made.args} {_told(error)}")
+            extra = [value for name, value in vars(made).items() if name not in _PLAIN_RECORD]
+            CANARIES.look(f"log of {made.name}", f"{made.msg} {made.args} {extra} {_told(error)}")
         return made
 
     def made(cls: type[PromptwireError], *args: object, **_: object) -> PromptwireError:
@@ -109,7 +111,7 @@ def watching() -> Iterator[Canaries]:
         CANARIES.look(f"pickle of {type(args[0]).__name__}", data)
         return data
 
-    logging.setLogRecordFactory(record)
+    logging.Logger.makeRecord = record  # type: ignore[method-assign]
     PromptwireError.__new__ = made  # type: ignore[assignment,method-assign]
     PromptwireError.__del__ = dying  # type: ignore[attr-defined]
     pickle.dumps = dumped
@@ -117,7 +119,7 @@ def watching() -> Iterator[Canaries]:
     try:
         yield CANARIES
     finally:
-        logging.setLogRecordFactory(factory)
+        logging.Logger.makeRecord = record_of  # type: ignore[method-assign]
         del PromptwireError.__new__, PromptwireError.__del__  # type: ignore[attr-defined]
         pickle.dumps = dumps
         restore_spans()

@@ -152,7 +152,7 @@ class Endless(LoopbackServer):
 
 @pytest.mark.parametrize("status", [200, 400, 500])
 async def test_an_answer_that_never_ends(ask: Any, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
-    monkeypatch.setattr("promptwire.transport.MAX_ANSWER", 2_000_000)
+    monkeypatch.setattr("promptwire.inflate.MAX_ANSWER", 2_000_000)
     with Endless(status) as server:
         with pytest.raises(GatewayError, match=r"^openai/gpt-4o: its answer is larger than 2 MB"):
             await ask(**CALL, api_base=server.url, api_key="sk-canary-endless")

@@ -11,7 +11,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from langchain_promptwire.messages import read_tool_calls
 from langchain_promptwire.thinking import BlockStream, in_blocks, speaks_in_blocks
-from promptwire.errors import GatewayError
+from promptwire.errors import GatewayError, raise_bare
 
 _EXTRAS = ("refusal", "reasoning_content", "reasoning", "audio")
 _EXTRAS_BESIDE_BLOCKS = ("refusal",)
@@ -135,5 +135,5 @@ def _shaped(provider: str) -> Generator[None]:
     """Hosts that are nearly OpenAI's answer all sorts of JSON."""
     try:
         yield
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise GatewayError(f"{provider}: the model provider's answer is not a chat completion") from error
+    except (LookupError, TypeError, AttributeError, ValueError):
+        raise_bare(GatewayError(f"{provider}: the model provider's answer is not a chat completion"))

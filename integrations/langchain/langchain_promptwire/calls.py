@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 
 from promptwire.calls import RENDERING, SELECTION, select
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, raise_bare
 from promptwire.gateway.parameters import OPENAI_PARAMS
 from promptwire.params import merge_variables
 
@@ -68,5 +68,5 @@ def read_input(given: ChatInput) -> tuple[list[BaseMessage], dict[str, Any]]:
         )
     try:
         return convert_to_messages(source), variables
-    except (ValueError, TypeError, NotImplementedError) as error:
-        raise ConfigurationError("the input holds something that is no message") from error
+    except (ValueError, TypeError, NotImplementedError):
+        raise_bare(ConfigurationError("the input holds something that is no message"))

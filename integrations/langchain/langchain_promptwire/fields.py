@@ -9,7 +9,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from pydantic import BaseModel, Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
 
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, raise_bare
 from promptwire.params import merge_params, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -84,4 +84,4 @@ def checked(cls: type[BaseModel], handler: ModelWrapValidatorHandler[Model], dat
     except ValidationError as error:
         found = error.errors()
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
-        raise ConfigurationError(f"{cls.__name__}: {wrong}") from None
+        raise_bare(ConfigurationError(f"{cls.__name__}: {wrong}"))

@@ -15,7 +15,7 @@ from langchain_core.messages import (
 )
 
 from langchain_promptwire.thinking import thinking_of
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, raise_bare
 from promptwire.gateway.anthropic.content import to_parts, with_cache
 
 # Where a message made of a dict keeps it, if making a dict of the message again would not give the same.
@@ -61,8 +61,8 @@ def _dicts(message: BaseMessage) -> list[dict[str, Any]]:
         calls = [block for block in blocks if block.get("type") in _CALLS]
         (made,) = convert_to_openai_messages([message.model_copy(update={"content": calls})])
         made["content"] = _parts(blocks, message) or ""
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise ConfigurationError(f"a {message.type} message holds content that OpenAI's wire can't carry") from error
+    except (ValueError, TypeError, LookupError, AttributeError):
+        raise_bare(ConfigurationError(f"a {message.type} message holds content that OpenAI's wire can't carry"))
     return [*results, *([] if results and not made["content"] else [_finished(made, message)])]
 
 

@@ -10,7 +10,7 @@ from pydantic import PrivateAttr
 
 from langchain_promptwire.messages import to_langchain
 from promptwire.compose import text_of
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, raise_bare
 from promptwire.frozen import thaw
 from promptwire.gateway.answers import PromptInfo, describe
 from promptwire.messages import Placeholder, close_slots
@@ -67,8 +67,8 @@ def _read(given: Any, slot: str) -> list[BaseMessage]:
         raise ConfigurationError(f"{slot} takes a list of messages, not {type(given).__name__}")
     try:
         return [_message(one) for one in listed]
-    except (ValueError, TypeError, NotImplementedError, LookupError) as error:
-        raise ConfigurationError(f"{slot} was given something that is no message") from error
+    except (ValueError, TypeError, NotImplementedError, LookupError):
+        raise_bare(ConfigurationError(f"{slot} was given something that is no message"))
 
 
 def _message(given: Any) -> BaseMessage:

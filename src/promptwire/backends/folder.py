@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError
+from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError, raise_bare
 
 MAX_BYTES = 10_000_000
 
@@ -41,7 +41,8 @@ class Folder:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            raise PromptConfigError(f"{where}: its file {path.name} can't be read as UTF-8 text") from error
+            kind = type(error).__name__
+            raise_bare(PromptConfigError(f"{where}: its file {path.name} can't be read as UTF-8 text ({kind})"))
         if len(text) > MAX_BYTES:
             raise PromptConfigError(f"{where}: its file {path.name} is larger than {MAX_BYTES // 1_000_000} MB")
         return text
@@ -132,11 +133,14 @@ def read_yaml(text: str, where: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = "" if mark is None else f" in line {mark.line + 1}"
-        raise PromptConfigError(
-            f"{where}: not plain YAML{line}: {getattr(error, 'problem', None) or 'unreadable'}"
-        ) from error
-    except (RecursionError, ValueError) as error:
-        raise PromptConfigError(f"{where}: not usable as YAML: nested too deeply, or an impossible value") from error
+        refusal = PromptConfigError(f"{where}: not plain YAML{line}: {getattr(error, 'problem', None) or 'unreadable'}")
+        refusal.line = None if mark is None else mark.line + 1
+        try:
+            raise_bare(refusal)
+        finally:
+            del refusal  # its traceback holds this frame
+    except (RecursionError, ValueError):
+        raise_bare(PromptConfigError(f"{where}: not usable as YAML: nested too deeply, or an impossible value"))
 
 
 @cache

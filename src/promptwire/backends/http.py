@@ -7,12 +7,7 @@ from time import monotonic, time
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
 
-from promptwire.errors import (
-    BackendAuthError,
-    BackendError,
-    BackendUnavailableError,
-    PromptNotFoundError,
-)
+from promptwire.errors import BackendAuthError, BackendError, BackendUnavailableError, PromptNotFoundError, raise_bare
 from promptwire.exchange import Request, Response, TooLargeError, TransportError
 from promptwire.transport import fetch
 
@@ -95,11 +90,10 @@ class Http:
             raise_for_status(response, self.where)
         try:
             return json.loads(response.body)
-        except (ValueError, RecursionError) as error:
-            raise BackendError(
-                f"{self.where}: the server answered {response.status}, but its body is not JSON. Is the host right?",
-                status_code=response.status,
-            ) from error
+        except (ValueError, RecursionError):
+            status = response.status
+            message = f"{self.where}: the server answered {status}, but its body is not JSON. Is the host right?"
+            raise_bare(BackendError(message, status_code=status))
 
 
 def is_base_url(url: str) -> bool:

@@ -15,7 +15,7 @@ from promptwire.backends.folder import Folder, is_file, state
 from promptwire.backends.http import Http
 from promptwire.backends.humanloop_dotprompt import read_dotprompt
 from promptwire.backends.humanloop_prompt import is_record, parse_prompt, parse_version, texts
-from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError
+from promptwire.errors import ConfigurationError, PromptConfigError, PromptNotFoundError, raise_bare
 from promptwire.prompts import Prompt
 from promptwire.refs import PromptRef
 
@@ -157,8 +157,8 @@ class HumanloopFolder:
         text = self._folder.read(path, where)
         try:
             return None if text is None else json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise PromptConfigError(f"{where}: its file {path.name} is not JSON") from error
+        except (ValueError, RecursionError):
+            raise_bare(PromptConfigError(f"{where}: its file {path.name} is not JSON"))
 
     def _named(self, prompt_id: str) -> tuple[Path, Path]:
         path = self._folder.path(prompt_id)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from promptwire.backends import PromptSummary, PromptVersion
 from promptwire.backends.http import Http, is_base_url
 from promptwire.backends.langfuse_writing import creation, parse_version, storable, write_json
-from promptwire.errors import BackendError, ConfigurationError, PromptConfigError, PromptNotFoundError
+from promptwire.errors import BackendError, ConfigurationError, PromptConfigError, PromptNotFoundError, raise_bare
 from promptwire.messages import parse_messages
 from promptwire.prompts import Prompt
 from promptwire.refs import PromptRef
@@ -98,8 +98,8 @@ class LangfuseBackend:
             try:
                 found += [_summary(row) for row in body["data"]]
                 pages = int(body["meta"]["totalPages"])
-            except (KeyError, TypeError, ValueError, OverflowError) as error:
-                raise BackendError(f"{http.where}: the server's listing is not of Langfuse's shape") from error
+            except (KeyError, TypeError, ValueError, OverflowError):
+                raise_bare(BackendError(f"{http.where}: the server's listing is not of Langfuse's shape"))
             page += 1
         return found
 

@@ -12,7 +12,7 @@ from promptwire.cli.output import complain, on_terminal, say_json, say_table
 from promptwire.comparison import compare
 from promptwire.comparison.result import Comparison
 from promptwire.display.comparisons import TOTALS, answers, totals
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, raise_bare
 
 _SCORERS = ("exact", "regex", "json_schema")
 _ROW = ("case", "column", "model", "score", "latency", "prompt_tokens", "completion_tokens", "cost", "error", "text")
@@ -71,7 +71,7 @@ def _schema(path: str) -> Any:
     try:
         schema = json.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{path} can't be read as a JSON schema: {type(error).__name__}") from error
+        raise_bare(ConfigurationError(f"{path} can't be read as a JSON schema: {type(error).__name__}"))
     if not isinstance(schema, dict):
         raise ConfigurationError(f"{path} is no JSON schema: it holds {type(schema).__name__}")
     return schema

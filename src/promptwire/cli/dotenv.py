@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from promptwire.errors import raise_bare
+
 _LINE = re.compile(
     r"""(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=\s*(?:'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<plain>[^'"].*?)?)"""
     r"\s*(?:(?<=\s)#.*)?",
@@ -17,8 +19,8 @@ def load(path: str) -> None:
     """Set what isn't set yet. A line that is no assignment is a usage error, which quotes nothing of it."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"--env-file {path} can't be read as UTF-8 text") from error
+    except (OSError, UnicodeDecodeError):
+        raise_bare(click.UsageError(f"--env-file {path} can't be read as UTF-8 text"))
     for number, line in enumerate(map(str.strip, lines), 1):
         if line and not line.startswith("#"):
             name, value = _read(line, f"--env-file {path}, line {number}")

@@ -49,8 +49,7 @@ class Linter:
             text = folder.read(path, "")
             body = read_yaml(text or "", "")
         except (PromptConfigError, ConfigurationError) as error:
-            mark = getattr(error.__cause__, "problem_mark", None)
-            line = None if mark is None else mark.line + 1
+            line = getattr(error, "line", None)
             yield Finding(name, line, "file", str(error).removeprefix(": "))
             return
         lines = Lines(text or "")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from promptwire.backends.folder import read_yaml
-from promptwire.errors import PromptConfigError
+from promptwire.errors import PromptConfigError, raise_bare
 
 
 def read_variables(pairs: Sequence[str], files: Sequence[str]) -> dict[str, Any]:
@@ -29,8 +29,8 @@ def _read(path: str) -> dict[str, Any]:
     name = "stdin" if path == "-" else path
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"--vars {name} can't be read as UTF-8 text") from error
+    except (OSError, UnicodeDecodeError):
+        raise_bare(click.UsageError(f"--vars {name} can't be read as UTF-8 text"))
     values = parse(text, f"--vars {name}")
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise click.UsageError(f"--vars {name} is a mapping of variables' names to their values")

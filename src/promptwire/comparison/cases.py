@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, raise_bare
 
 MAX_CASES = 10_000
 
@@ -38,12 +38,12 @@ def _lines(path: Path) -> list[Any]:
             if line.strip():
                 rows.append(_row(line, f"{path}, line {number}"))
     except (OSError, UnicodeError) as error:
-        raise ConfigurationError(f"{path} can't be read as JSON Lines: {type(error).__name__}") from error
+        raise_bare(ConfigurationError(f"{path} can't be read as JSON Lines: {type(error).__name__}"))
     return rows
 
 
 def _row(line: str, where: str) -> Any:
     try:
         return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{where}: not JSON") from error
+    except (ValueError, RecursionError):
+        raise_bare(ConfigurationError(f"{where}: not JSON"))

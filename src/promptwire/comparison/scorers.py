@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, raise_bare
 from promptwire.optional import needed
 
 Score: TypeAlias = Callable[[str, Mapping[str, Any]], Any]
@@ -37,7 +37,7 @@ def _regex(text: str, expected: Any) -> bool:
     try:
         return re.search(str(expected), text) is not None
     except re.error as error:
-        raise ConfigurationError(f"a case's 'expected' is no regular expression: {error.msg}") from error
+        raise_bare(ConfigurationError(f"a case's 'expected' is no regular expression: {error.msg}"))
 
 
 def _matches(text: str, schema: Any) -> bool:

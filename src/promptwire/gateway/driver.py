@@ -4,14 +4,16 @@ import asyncio
 import json
 import random
 import time
+import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, aclosing
 from dataclasses import dataclass, field, replace
+from types import TracebackType
 from typing import Any, Protocol
 
 from promptwire import log
 from promptwire.backends.http import retry_after
-from promptwire.errors import ConfigurationError, GatewayError
+from promptwire.errors import ConfigurationError, GatewayError, raise_bare
 from promptwire.exchange import Request, Response, TransportError
 from promptwire.frozen import is_object
 from promptwire.gateway.fitting import fitted
@@ -109,9 +111,10 @@ def send(call: ModelCall) -> dict[str, Any]:
 
 async def asend(call: ModelCall, open_: Open = open_astream) -> dict[str, Any]:
     """``send`` on the running loop."""
-    response = await areceive(call, open_)
-    with _Mapped(call):
-        return _decode(call, response)
+    stack, answer = await aconnect(call, open_)
+    async with stack:
+        with _Mapped(call):
+            return _decode(call, await answer.aread())
 
 
 async def areceive(call: ModelCall, open_: Open = open_astream) -> Response:
@@ -212,7 +215,10 @@ class _Attempts:
 
 
 class _Mapped:
-    """While an answer is read: a broken connection, and secrets in an error, become what callers may see."""
+    """While an answer is read: a broken connection, and secrets in an error, become what callers may see.
+
+    Of the frames that the error has left nothing is kept: the whole answer is in them.
+    """
 
     def __init__(self, call: ModelCall) -> None:
         self._call = call
@@ -220,7 +226,9 @@ class _Mapped:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, frames: TracebackType | None) -> None:
+        if isinstance(error, TransportError | GatewayError):
+            traceback.clear_frames(frames)
         if isinstance(error, TransportError):
             raise broken(self._call, error) from error
         if isinstance(error, GatewayError):
@@ -231,8 +239,8 @@ class _Mapped:
 def _decode(call: ModelCall, response: Response) -> dict[str, Any]:
     try:
         body = json.loads(response.body)
-    except (ValueError, RecursionError) as error:
-        raise GatewayError("the provider's answer is not JSON; is the base URL right?", status_code=200) from error
+    except (ValueError, RecursionError):
+        raise_bare(GatewayError("the provider's answer is not JSON; is the base URL right?", status_code=200))
     return call.wire.answer(body)
 
 

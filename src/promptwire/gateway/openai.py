@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from promptwire.errors import ConfigurationError, GatewayError
+from promptwire.errors import ConfigurationError, GatewayError, raise_bare
 from promptwire.exchange import Request
 from promptwire.gateway.providers import Target
 from promptwire.gateway.sse import EventReader
@@ -66,8 +66,8 @@ class OpenAIEvents:
     def _chunk(self, event: bytes) -> dict[str, Any]:
         try:
             chunk = json.loads(event)
-        except (ValueError, RecursionError) as error:
-            raise GatewayError("the provider's stream holds an event that is not JSON") from error
+        except (ValueError, RecursionError):
+            raise_bare(GatewayError("the provider's stream holds an event that is not JSON"))
         if not isinstance(chunk, dict) or not (chunk.get("choices") is None or _has_choices(chunk)):
             raise GatewayError("the provider's stream holds an event that is not a chunk")
         if chunk.get("error"):
@@ -118,7 +118,9 @@ def encode(body: Mapping[str, object]) -> bytes:
     """A request's JSON. Raises ``ConfigurationError`` for what is none."""
     try:
         return _ENCODER.encode(body).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigurationError(
-            "the call's messages and parameters must be plain JSON values (texts, numbers, lists, dicts)"
-        ) from error
+    except (TypeError, ValueError, RecursionError):
+        raise_bare(
+            ConfigurationError(
+                "the call's messages and parameters must be plain JSON values (texts, numbers, lists, dicts)"
+            )
+        )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from promptwire.display.view import readable
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, raise_bare
 from promptwire.messages import fill_slot
 from promptwire.prompts import Prompt
 
@@ -69,8 +69,8 @@ def shown(value: Any, name: str) -> str:
         return sendable(value)
     try:
         return sendable(json.dumps(value, ensure_ascii=False, default=str))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"variable {name!r} can't be shown in a field: it is no JSON") from error
+    except (TypeError, ValueError, RecursionError):
+        raise_bare(ConfigurationError(f"variable {name!r} can't be shown in a field: it is no JSON"))
 
 
 def sendable(text: str) -> str:
@@ -101,10 +101,10 @@ def _value(one: Field, text: str) -> Any:
         return text
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError):
         if one.kind == "messages":
             return [{"role": "user", "content": text}]
-        raise ConfigurationError(f"field {one.name!r} takes JSON; put a text in double quotes") from error
+        raise_bare(ConfigurationError(f"field {one.name!r} takes JSON; put a text in double quotes"))
     if one.kind == "messages" and fill_slot(value) is None:
         return [{"role": "user", "content": text}]
     return value

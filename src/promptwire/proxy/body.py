@@ -8,7 +8,7 @@ import orjson
 from starlette.types import Receive, Scope
 
 from promptwire.compose import MODES
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, raise_bare
 from promptwire.gateway.parameters import OPENAI_PARAMS
 from promptwire.params import nearest
 from promptwire.proxy.entries import Entry
@@ -34,7 +34,7 @@ async def read_json(scope: Scope, receive: Receive) -> dict[str, Any]:
     try:
         body = orjson.loads(await read_bytes(scope, receive))
     except orjson.JSONDecodeError as error:
-        raise bad(f"the body is not JSON: {error}", None) from error
+        raise_bare(bad(f"the body is not JSON: {error}", None))
     if not isinstance(body, dict):
         raise bad("the body is a JSON object", None)
     return body

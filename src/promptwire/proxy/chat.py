@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
-from promptwire import log
 from promptwire.calls import PromptCall, refuse_without_id
 from promptwire.errors import ConfigurationError, PromptConfigError, PromptwireError
 from promptwire.gateway.answers import PromptInfo
@@ -61,9 +60,9 @@ class Chat:
             await reply.refuse(refusal)
         except PromptwireError as error:
             await reply.refuse(refusal_of(error))
-        except Exception as error:  # noqa: BLE001 - nobody above it answers in OpenAI's shape
-            log.show_foreign("a request", error)
+        except Exception:  # nobody above it answers in OpenAI's shape
             await reply.refuse(broken())
+            raise
         finally:
             self._service.metrics.count("chat", model, reply.status or 499, time.perf_counter() - started)
 

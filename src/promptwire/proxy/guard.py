@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from promptwire import log
 from promptwire.proxy.refusals import RefusedError, refuse
 from promptwire.proxy.relay import Reply
 from promptwire.proxy.service import Service
@@ -22,7 +23,7 @@ class Guard:
     """Refuses what may not come in, in OpenAI's shape, before a route sees it.
 
     ``hot`` are endpoints by path that answer for themselves, errors and all: what an application does around each
-    request costs as much as they do.
+    request costs as much as they do. An error that isn't ours ends here: the server would log what its text repeats.
     """
 
     def __init__(self, app: ASGIApp, service: Service, hot: Mapping[str, ASGIApp]) -> None:
@@ -41,6 +42,8 @@ class Guard:
         self._at_once += 1
         try:
             await (app or self._app)(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - the route has answered, and raised it on
+            log.show_foreign("a request", error)
         finally:
             self._at_once -= 1
 

@@ -9,9 +9,11 @@ import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
+from promptwire import log
 from promptwire.errors import ConfigurationError
 from promptwire.proxy.app import build_app
 from promptwire.proxy.config import Config
@@ -47,6 +49,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _show(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What fails beside the requests: asyncio would log the error's text."""
+    if (error := context.get("exception")) is None:
+        loop.default_exception_handler(context)
+    else:
+        log.show_foreign("the server", error)
+
+
 class Server(uvicorn.Server):
     """Announces its address; at SIGTERM it says "not ready" first, serves on for 2 s, then finishes what runs."""
 
@@ -68,6 +78,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
+        asyncio.get_running_loop().set_exception_handler(_show)
         try:
             await super().startup(sockets)
         except SystemExit as error:

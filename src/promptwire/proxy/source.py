@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, raise_bare
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
@@ -33,8 +33,8 @@ class Source:
             text = held.decode()
         except OSError as error:
             raise ConfigurationError(f"{path}: can't be read ({error.strerror})") from error
-        except UnicodeDecodeError as error:
-            raise ConfigurationError(f"{path}: is not UTF-8 text") from error
+        except UnicodeDecodeError:
+            raise_bare(ConfigurationError(f"{path}: is not UTF-8 text"))
         if len(held) > MAX_BYTES:
             raise ConfigurationError(f"{path}: is larger than {MAX_BYTES // 1_000_000} MB")
         return cls(str(path), text)
@@ -56,11 +56,11 @@ class Source:
             if node is not None:
                 self.data = self._value(node, (), yaml.SafeLoader(""))
         except yaml.MarkedYAMLError as error:
-            raise self._broken(error.problem_mark or error.context_mark, f"not YAML: {error.problem}") from error
-        except yaml.YAMLError as error:
-            raise ConfigurationError(f"{self.name}: not YAML: a character that it can't hold") from error
-        except ValueError as error:
-            raise ConfigurationError(f"{self.name}: not usable: it holds an impossible date or number") from error
+            raise_bare(self._broken(error.problem_mark or error.context_mark, f"not YAML: {error.problem}"))
+        except yaml.YAMLError:
+            raise_bare(ConfigurationError(f"{self.name}: not YAML: a character that it can't hold"))
+        except ValueError:
+            raise_bare(ConfigurationError(f"{self.name}: not usable: it holds an impossible date or number"))
 
     def _check(self, events: Iterator[Any]) -> None:
         import yaml

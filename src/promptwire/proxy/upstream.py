@@ -6,10 +6,12 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from promptwire.errors import ConfigurationError
-from promptwire.exchange import MAX_ANSWER, Request, Response, TimedOutError, TransportError, check_headers, extend
+from promptwire.deadlines import CONNECT_TIMEOUT, KEEPALIVE, MAX_CONNECTIONS
+from promptwire.errors import ConfigurationError, raise_bare
+from promptwire.exchange import MAX_ANSWER, Request, Response, TimedOutError, TransportError, check_headers
+from promptwire.inflate import Inflater
 from promptwire.proxies import proxy_for
-from promptwire.transport import CONNECT_TIMEOUT, KEEPALIVE, MAX_CONNECTIONS, tls
+from promptwire.transport import tls
 
 _ACCEPT = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "promptwire"}
 
@@ -19,7 +21,9 @@ class Upstream:
 
     def __init__(self) -> None:
         connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE, ssl=tls())
-        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=_ACCEPT)
+        self._session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=_ACCEPT, auto_decompress=False
+        )
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._proxies: dict[str, str | None] = {}
 
@@ -90,19 +94,23 @@ class Arriving:
         self.headers: Mapping[str, str] = answer.headers
 
     async def achunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives."""
+        """The body as it arrives, up to 100 MB."""
+        inflater = Inflater(self.headers)
         with _Mapped():
-            async for chunk in self._answer.content.iter_any():
-                yield chunk
+            async for data in self._answer.content.iter_any():
+                for chunk in inflater.feed(data):
+                    yield chunk
+        inflater.end()
 
     async def aread(self) -> Response:
         """The whole body, if it is no larger than 100 MB."""
-        with _Mapped():
-            if (self._answer.content_length or 0) <= MAX_ANSWER and self._answer.content_length is not None:
+        length = self._answer.content_length
+        if length is not None and length <= MAX_ANSWER and "content-encoding" not in self.headers:
+            with _Mapped():
                 return Response(self.status, self.headers, await self._answer.read())
-            body = bytearray()
-            async for chunk in self._answer.content.iter_any():
-                extend(body, chunk, MAX_ANSWER)
+        body = bytearray()
+        async for chunk in self.achunks():
+            body += chunk
         return Response(self.status, self.headers, bytes(body))
 
 
@@ -125,6 +133,6 @@ class _Mapped:
             case TimeoutError():
                 raise TimedOutError("timed out", sent=True) from error
             case aiohttp.ClientError() | OSError():
-                raise TransportError("the connection broke off", sent=True) from error
+                raise_bare(TransportError("the connection broke off", sent=True))  # the server's words may be in it
             case _:
                 pass

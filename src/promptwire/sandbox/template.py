@@ -11,7 +11,7 @@ from jinja2.exceptions import TemplateError as JinjaError
 from jinja2.exceptions import TemplateSyntaxError
 from jinja2.meta import TrackingCodeGenerator
 
-from promptwire.errors import TemplateError
+from promptwire.errors import TemplateError, raise_bare
 from promptwire.sandbox.check import check, read_words
 from promptwire.sandbox.data import plain
 from promptwire.sandbox.environment import ENVIRONMENT
@@ -69,9 +69,9 @@ class JinjaTemplate:
         try:
             self._build(text)
         except TemplateSyntaxError as error:
-            raise TemplateError(f"{where}, line {error.lineno}: {error.message}") from None
+            raise_bare(TemplateError(f"{where}, line {error.lineno}: {error.message}"))
         except _BROKEN as error:
-            raise TemplateError(f"{where}: {_reason(error)}") from None
+            raise_bare(TemplateError(f"{where}: {_reason(error)}"))
 
     def _build(self, text: str) -> None:
         words = read_words(text)
@@ -112,4 +112,4 @@ class JinjaTemplate:
         steps = walk_tb(error.__traceback__)
         lines = [line for frame, line in steps if frame.f_code.co_filename == _FILENAME]
         place = f", line {self._compiled.get_corresponding_lineno(lines[-1])}" if lines else ""
-        raise TemplateError(f"{self._where}{place}: {_reason(error)}") from None
+        raise_bare(TemplateError(f"{self._where}{place}: {_reason(error)}"))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from promptwire.errors import PromptwireError
+from promptwire.errors import PromptwireError, raise_bare
 from promptwire.frozen import is_json, thaw
 from promptwire.messages import Placeholder
 from promptwire.prompts import Prompt
@@ -47,7 +47,7 @@ def from_record(record: Any, **more: Any) -> Prompt:
     try:
         return Prompt(**fields)
     except (PromptwireError, TypeError, RecursionError) as error:
-        raise RecordError(f"it is no record of a prompt ({type(error).__name__})") from error
+        raise_bare(RecordError(f"it is no record of a prompt ({type(error).__name__})"))
 
 
 def seal(key: StoreKey, prompt: Prompt) -> bytes:

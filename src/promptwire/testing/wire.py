@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, BinaryIO, Self, TypeAlias
 from urllib.parse import parse_qs
 
-from promptwire.errors import PromptwireError
+from promptwire.errors import PromptwireError, raise_bare
 
 # What json.loads gives: its shape is what the readers of it check.
 Json: TypeAlias = Any
@@ -37,8 +37,8 @@ class Received:
         """The body as JSON; a ``PromptwireError`` if it is none."""
         try:
             return json.loads(self.body)
-        except ValueError as error:
-            raise PromptwireError(f"The body of {self.method} {self.path} is not JSON.") from error
+        except ValueError:
+            raise_bare(PromptwireError(f"The body of {self.method} {self.path} is not JSON."))
 
 
 @dataclass(frozen=True, slots=True)

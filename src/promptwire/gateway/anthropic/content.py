@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, raise_bare
 
 Block = dict[str, Any]
 
@@ -19,8 +19,8 @@ def shaped(what: str, vendor: str = "OpenAI") -> Generator[None]:
     """Whatever goes wrong inside because of the shape of ``what`` is a ``ConfigurationError``."""
     try:
         yield
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"{what} is not of the shape that {vendor}'s API documents") from error
+    except (LookupError, TypeError, AttributeError, ValueError):
+        raise_bare(ConfigurationError(f"{what} is not of the shape that {vendor}'s API documents"))
 
 
 def to_blocks(content: object) -> list[Block]:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from promptwire.errors import GatewayError
+from promptwire.errors import GatewayError, raise_bare
 from promptwire.gateway.anthropic.answer import (
     arguments,
     finish_reason,
@@ -43,8 +43,8 @@ class AnthropicEvents:
                 if event["type"] == "error":
                     raise refusal(event, text.decode(errors="replace"))
                 yield from self._read(event)
-            except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
-                raise GatewayError("the provider's stream holds an event that is none of Anthropic's") from error
+            except (LookupError, TypeError, AttributeError, ValueError, RecursionError):
+                raise_bare(GatewayError("the provider's stream holds an event that is none of Anthropic's"))
 
     def end(self) -> None:
         """The stream has ended; raises ``GatewayError`` if it broke off."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from promptwire.errors import GatewayError
+from promptwire.errors import GatewayError, raise_bare
 from promptwire.exchange import Request
 from promptwire.gateway.anthropic.answer import to_completion
 from promptwire.gateway.anthropic.parameters import LACKS, lacks
@@ -41,8 +41,8 @@ class AnthropicWire:
         """The message as OpenAI's completion. Its thinking is in ``thinking_blocks``, to be sent back with it."""
         try:
             return to_completion(body)
-        except (LookupError, TypeError, AttributeError) as error:
-            raise GatewayError("the provider's answer is not a message of Anthropic's API", status_code=200) from error
+        except (LookupError, TypeError, AttributeError):
+            raise_bare(GatewayError("the provider's answer is not a message of Anthropic's API", status_code=200))
 
     def events(self) -> AnthropicEvents:
         """A reader for one stream."""

@@ -18,7 +18,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.llms.promptwire.convert import openai_call, thinking_block
 
 from promptwire.compose import text_of
-from promptwire.errors import GatewayError
+from promptwire.errors import GatewayError, raise_bare
 
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
@@ -58,8 +58,8 @@ class _Answer:
         """Read a completion, or one more chunk. Raises ``GatewayError`` for what is neither."""
         try:
             return self._add(body)
-        except (ValueError, TypeError, AttributeError, LookupError) as error:
-            raise GatewayError("the model's answer is not of a chat completion's shape", status_code=200) from error
+        except (ValueError, TypeError, AttributeError, LookupError):
+            raise_bare(GatewayError("the model's answer is not of a chat completion's shape", status_code=200))
 
     def _add(self, body: dict[str, Any]) -> ChatResponse:
         choice: Mapping[str, Any] = next((one for one in body.get("choices") or () if not one.get("index")), {})

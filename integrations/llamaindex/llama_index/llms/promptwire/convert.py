@@ -23,7 +23,7 @@ from llama_index.core.llms.utils import parse_partial_json
 from pydantic import BaseModel, PrivateAttr
 
 from promptwire.compose import Turn
-from promptwire.errors import ConfigurationError, TemplateError
+from promptwire.errors import ConfigurationError, TemplateError, raise_bare
 from promptwire.gateway.answers import PromptInfo
 
 _TO_LLAMA = {"human": "user", "ai": "assistant", "model": "assistant"}
@@ -71,9 +71,10 @@ def from_prompt(item: object, where: str, *, whole: bool, origin: PromptInfo | N
             additional_kwargs={key: stored[key] for key in _BESIDE_CONTENT if key in stored},
         )
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise TemplateError(
-            f"{where} has a message that is none for LlamaIndex ({type(error).__name__}); look at its role and parts"
-        ) from None
+        problem = type(error).__name__
+        raise_bare(
+            TemplateError(f"{where} has a message that is none for LlamaIndex ({problem}); look at its role and parts")
+        )
     message._from = stored, origin  # noqa: SLF001 - its own module
     return message
 
@@ -242,7 +243,7 @@ def _part(block: ContentBlock) -> dict[str, Any]:
                 raise ConfigurationError(f"PromptwireGateway can't send a {block.block_type} block; an llm= may")
     except (ValueError, OSError) as error:
         problem = type(error).__name__
-        raise ConfigurationError(f"a message's {block.block_type} block can't be read: {problem}") from error
+        raise_bare(ConfigurationError(f"a message's {block.block_type} block can't be read: {problem}"))
 
 
 def _base64(resolve: Callable[..., Any]) -> str:

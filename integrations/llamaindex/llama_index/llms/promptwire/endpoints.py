@@ -22,7 +22,7 @@ from llama_index.llms.promptwire.convert import selection, tool_calls
 from llama_index.llms.promptwire.filling import ManagedMessages
 from pydantic import ValidationError
 
-from promptwire.errors import ConfigurationError, GatewayError
+from promptwire.errors import ConfigurationError, GatewayError, raise_bare
 from promptwire.params import nearest
 
 L = TypeVar("L", bound=LLM)
@@ -62,7 +62,7 @@ class ChatOnlyLLM(Completions, FunctionCallingLLM):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise unfit(name, error) from None
+            raise_bare(unfit(name, error))
 
     def to_payload(self) -> dict[str, Any]:
         return {"class_name": self.class_name(), **self.metadata.model_dump()}

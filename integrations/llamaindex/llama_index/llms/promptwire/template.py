@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 from promptwire.ambient import ambient_variables
 from promptwire.backends import Backend
 from promptwire.default import default_resolver
-from promptwire.errors import ConfigurationError, TemplateError
+from promptwire.errors import ConfigurationError, TemplateError, raise_bare
 from promptwire.params import merge_variables
 from promptwire.prompts import Prompt, check_missing
 from promptwire.refs import PromptRef
@@ -83,7 +83,7 @@ class ManagedPromptTemplate(KeptElsewhere):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise unfit(type(self).__name__, error) from None
+            raise_bare(unfit(type(self).__name__, error))
         self._resolver = resolver
 
     @property
