@@ -107,6 +107,12 @@ def test_half_of_a_sources_cap_is_kept_for_what_somebody_waits_for(until: Until)
         pool.submit("one", job, waited_for=False)
     until(lambda: running["one"] == 2)
     run(pool)
+    hurried = threading.Event()
+    last = hurried.set
+    pool.submit("one", last, waited_for=False)
+    assert not hurried.wait(0.05)
+    pool.hurry(last)
+    assert hurried.wait(SECONDS), "by an idle thread"
     assert running["one"] == 2
     gate.set()
     until(lambda: running["one"] == 10)

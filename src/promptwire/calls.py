@@ -45,8 +45,9 @@ class PromptCall:
                 raise ConfigurationError(f"prompt {self.prompt_id!r}: prompt_variables is a mapping of names to values")
         if self.message_mode not in MODES:
             raise ConfigurationError(f"message_mode is one of {', '.join(MODES)}, not {self.message_mode!r}")
-        for name in ("messages_placeholder", "input_variable", "text_role"):
-            if (text := getattr(self, name)) is not None and not isinstance(text, str):
+        texts = (self.messages_placeholder, self.input_variable, self.text_role)
+        for name, text in zip(("messages_placeholder", "input_variable", "text_role"), texts, strict=True):
+            if text is not None and not isinstance(text, str):
                 raise ConfigurationError(f"{name} is a text, not {type(text).__name__}")
         if self.missing is not None:
             check_missing(self.missing)

@@ -40,10 +40,7 @@ class Workers:
         """Run ``job``, which must not raise, when a thread is free."""
         with self._changed:
             (self._waited_for if waited_for else self._others).append((source, job))
-            self._changed.notify()
-            # A thread that was notified but has not woken yet is still counted idle: one job each.
-            if self._threads < self._limit and len(self._waited_for) + len(self._others) > self._idle:
-                self._start_thread()
+            self._call_thread()
 
     def hurry(self, job: Job) -> None:
         """Somebody waits for it by now; nothing, if it is no longer queued."""
@@ -52,9 +49,14 @@ class Workers:
                 if queued[1] is job:
                     self._others.remove(queued)
                     self._waited_for.append(queued)
+                    self._call_thread()
                     return
 
-    def _start_thread(self) -> None:
+    def _call_thread(self) -> None:
+        """An idle one, or a new one: a thread that was called but has not woken yet is still counted idle."""
+        self._changed.notify()
+        if self._threads >= self._limit or len(self._waited_for) + len(self._others) <= self._idle:
+            return
         # If the system has none to give, the job waits for another thread, and its caller for its deadline.
         with contextlib.suppress(RuntimeError):
             threading.Thread(target=self._work, name="promptwire-fetch", daemon=True).start()

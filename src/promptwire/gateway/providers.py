@@ -102,9 +102,10 @@ def choose_model(
     """The prompt's model, if it names one, else the caller's. Raises ``PromptConfigError`` where it may not run."""
     if allowed_models is not None and not _are_patterns(allowed_models):
         raise ConfigurationError("allowed_models is a list of patterns like 'openai/*'; one pattern is a list of one")
-    choice = Choice(caller.provider, caller.model)
     if prompt is not None and prompt.model is not None and not ignore_prompt_model:
         choice = Choice(*_of_prompt(prompt, prompt.model, caller), prompt)
+    else:
+        choice = Choice(caller.provider, caller.model)
     if allowed_models is not None and choice.model and not _allowed(choice.provider, choice.model, allowed_models):
         refusal = PromptConfigError if choice.prompt else ConfigurationError
         raise refusal(f"model {choice.provider}/{choice.model}{choice.named_by} is not among allowed_models")

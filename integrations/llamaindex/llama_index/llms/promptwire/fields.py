@@ -78,8 +78,9 @@ class PromptFields(KnowsPrompts, SlotLLM, ChatOnlyLLM):
         resolver = private["_resolver"] or default_resolver()
         managed = managed_in(messages, given, self.prompt_id, resolver)
         model = given.pop("model", None) or self.bound.get("model")
-        said = {name: value for name in _SAID if name in given and (value := given.pop(name)) is not None}
-        say = {name: getattr(self, name) for name in _SAID} | said
+        say = {name: getattr(self, name) for name in _SAID}
+        if given:
+            say |= {name: value for name in _SAID if name in given and (value := given.pop(name)) is not None}
         caller = delegates.caller(model, self.model)
         rendering = {name: say[name] for name in RENDERING}
         call = None if managed else self._prompt_call(given, caller.backend, rendering)
