@@ -1,6 +1,7 @@
 """Run with a plan and a number of tasks and threads: asks for prompts, judges each answer, and tells what it saw."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -125,6 +126,7 @@ def main() -> None:
     logging.getLogger("promptwire").addHandler(logging.NullHandler())  # thousands of outages, one line each
     load = Load(Plan(**json.loads(sys.argv[1])), options)
     load.warm()
+    gc.freeze()  # as a service does that wants short pauses: else the collector goes through all of httpx each time
     print(json.dumps("warm"), flush=True)  # noqa: T201 - told line by line
     sys.stdin.readline()
     print(json.dumps(load.run()), flush=True)  # noqa: T201 - told line by line
