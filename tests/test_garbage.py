@@ -97,6 +97,17 @@ def test_a_prompt_that_is_fetched_or_fails(
     assert leaves(call, left, lambda: FAULTS[fault](langfuse)) == []
 
 
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_a_listing(colour: str, langfuse: FakeLangfuse, fault: str, left: Left) -> None:
+    resolver = Resolver("langfuse", timeout=0.1)
+
+    async def call() -> None:
+        _ = await resolver.alist_prompts() if colour == "async" else resolver.list_prompts()
+
+    assert leaves(call, left, lambda: FAULTS[fault](langfuse)) == []
+
+
 async def whole() -> None:
     completion(**ASKED)
 

@@ -45,14 +45,12 @@ class PromptCall:
                 raise ConfigurationError(f"prompt {self.prompt_id!r}: prompt_variables is a mapping of names to values")
         if self.message_mode not in MODES:
             raise ConfigurationError(f"message_mode is one of {', '.join(MODES)}, not {self.message_mode!r}")
-        texts = (self.messages_placeholder, self.input_variable, self.text_role)
-        for name, text in zip(("messages_placeholder", "input_variable", "text_role"), texts, strict=True):
-            if text is not None and not isinstance(text, str):
+        for name in ("messages_placeholder", "input_variable", "text_role"):
+            if (text := getattr(self, name)) is not None and not isinstance(text, str):
                 raise ConfigurationError(f"{name} is a text, not {type(text).__name__}")
         if self.missing is not None:
             check_missing(self.missing)
-        if self.label is not None or self.rollout_key is not None:
-            object.__setattr__(self, "label", choose_label(self.prompt_id, self.label, self.rollout_key))
+        object.__setattr__(self, "label", choose_label(self.prompt_id, self.label, self.rollout_key))
 
     def options(self) -> FindOptions:
         """What a resolver's ``find`` is to be asked."""
@@ -103,7 +101,7 @@ def make_ready(
     missing = call.missing or resolver.missing
     rendered = prompt.render(variables, missing=missing, text_role=call.text_role, source=source)
     rendered.label = call.label
-    if not turns and not rendered.is_open:
+    if not turns and not rendered.is_open:  # there is nothing to compose it with, as in nearly every completion()
         return Ready([*rendered.items], rendered, variables)
     composed = compose(
         rendered.items,

@@ -71,7 +71,9 @@ class PromptConfigError(PromptwireError):
     ``line`` is where its file isn't plain YAML.
     """
 
-    line: int | None = None
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class ContractError(PromptConfigError):

@@ -120,15 +120,8 @@ class Fetcher:
     def run(self, backend: Backend, where: str, deadline: float, work: Callable[[Http], T]) -> Flight[T]:
         """A flight for anything else that a backend is asked; its outcome is not cached."""
         flight: Flight[T] = Flight(deadline)
-        http = Http(where, flight.ends)
-
-        def settle() -> None:
-            try:
-                flight.settle(attempt(work, http))
-            except PromptwireError as error:
-                flight.settle(without_locals(error))
-
-        self._workers.submit((backend.name, backend.identity), settle)
+        job = partial(_settle, flight, work, Http(where, flight.ends))
+        self._workers.submit((backend.name, backend.identity), job)
         return flight
 
     def later(self, job: Callable[[], object]) -> None:
@@ -149,10 +142,7 @@ class Fetcher:
                 self._ask(slot, flight)
         finally:
             self.keeper.release(slot)
-            del (
-                slot,
-                flight,
-            )  # an error's traceback keeps this frame, which would keep the flight, which keeps the error
+            del slot, flight  # as in _settle
 
     def _stored(self, slot: Slot, deadline: float, *, fetching: bool) -> Stored | None:
         """What the store has; where memory has nothing, it is what answers if the backend fails."""
@@ -178,7 +168,7 @@ class Fetcher:
         else:
             self._landed(slot, flight, prompt, http.etags)
         finally:
-            del slot, flight, http  # as above
+            del slot, flight, http  # as in _settle
 
     def _landed(self, slot: Slot, flight: Flight[Prompt], prompt: Prompt, etags: dict[str, str]) -> None:
         with self._lock:
@@ -241,6 +231,16 @@ class Fetcher:
         if isinstance(error, BackendUnavailableError):
             believed = OPEN_SECONDS if error.retry_after is None else error.retry_after
         slot.error, slot.retry_at = (error, now + believed) if believed > 0 else (None, now)
+
+
+def _settle(flight: Flight[T], work: Callable[[Http], T], http: Http) -> None:
+    """In a worker thread: what comes of the work."""
+    try:
+        flight.settle(attempt(work, http))
+    except PromptwireError as error:
+        flight.settle(without_locals(error))
+    finally:
+        del flight, http  # the error keeps this frame, which would keep the flight, which keeps the error
 
 
 def _unasked(slot: Slot, cause: PromptwireError) -> PromptwireError:

@@ -128,6 +128,18 @@ def test_behind_an_address_of_the_callers_any_model_runs(
     assert llm.complete("").text == "[mistralai/mixtral] Hi"
 
 
+def test_the_address_may_be_a_property(library: MemoryBackend, resolver: Resolver) -> None:
+    class Hosted(MockLLM):
+        model: str = "own"
+
+        @property
+        def base_url(self) -> str:
+            return "http://127.0.0.1:1/v1"
+
+    library.publish("other", "Hi", config={"model": "anthropic/claude-x"})
+    assert over(Hosted(), resolver, prompt_id="other").complete("").text == "user: Hi\nassistant: "
+
+
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [({"model": "gpt-4.1"}, "gpt-4.1"), ({"model": "memory/openai/gpt-4.1"}, "gpt-4.1"), ({}, "gpt-4o-mini")],

@@ -132,13 +132,10 @@ def read_yaml(text: str, where: str) -> Any:
         return yaml.load(text, Loader=_loader())  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = "" if mark is None else f" in line {mark.line + 1}"
-        refusal = PromptConfigError(f"{where}: not plain YAML{line}: {getattr(error, 'problem', None) or 'unreadable'}")
-        refusal.line = None if mark is None else mark.line + 1
-        try:
-            raise_bare(refusal)
-        finally:
-            del refusal  # its traceback holds this frame
+        line = None if mark is None else mark.line + 1
+        place = "" if line is None else f" in line {line}"
+        problem = getattr(error, "problem", None) or "unreadable"
+        raise_bare(PromptConfigError(f"{where}: not plain YAML{place}: {problem}", line))
     except (RecursionError, ValueError):
         raise_bare(PromptConfigError(f"{where}: not usable as YAML: nested too deeply, or an impossible value"))
 

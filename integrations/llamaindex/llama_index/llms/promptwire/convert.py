@@ -89,9 +89,10 @@ def from_prompt(item: object, where: str, *, whole: bool, origin: PromptInfo | N
     """A prompt's dict as a message; ``whole`` refuses what only the gateway could send."""
     stored = cast("dict[str, Any]", item)
     content = stored.get("content")
+    parts = content if isinstance(content, list) else [] if content is None else [{"type": "text", "text": content}]
     try:
-        blocks = _blocks(content)
-        if whole and isinstance(content, list) and len(blocks) < len(content):
+        blocks = [block for part in parts if (block := _block(part))]
+        if whole and len(blocks) < len(parts):
             raise TemplateError(f"{where} has a message with a content part that LlamaIndex has no block for")
         calls = [_called(call) for call in stored.get("tool_calls") or ()]
         role, extras = _TO_LLAMA[stored["role"]], {key: stored[key] for key in _BESIDE_CONTENT if key in stored}
@@ -205,13 +206,6 @@ def _called(call: object) -> ToolCallBlock:
     return ToolCallBlock(
         tool_call_id=plain.get("id"), tool_name=function.get("name") or "", tool_kwargs=function.get("arguments") or {}
     )
-
-
-def _blocks(content: object) -> list[ContentBlock]:
-    """Those of a content that LlamaIndex has blocks for."""
-    if isinstance(content, list):
-        return [block for part in content if (block := _block(part))]
-    return [] if content is None else [TextBlock(text=cast("str", content))]
 
 
 def _block(part: Mapping[str, Any]) -> ContentBlock | None:

@@ -125,8 +125,7 @@ class PromptFields(KnowsPrompts, SlotLLM, ChatOnlyLLM):
     def _selected(self, given: dict[str, Any]) -> dict[str, Any]:
         """Which prompt: what is given, over the fields."""
         own = {name: getattr(self, name) for name in SELECTION}
-        above = {name: given.pop(name) for name in SELECTION if name in given}
-        return select(own, above) if above else own
+        return select(own, {name: given.pop(name, None) for name in SELECTION})
 
     def _overrides(self, given: dict[str, Any]) -> dict[str, Any]:
         """The variables bound, and above them those given."""

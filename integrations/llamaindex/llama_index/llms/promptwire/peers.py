@@ -71,9 +71,14 @@ def _routed(llm: LLM) -> str | None:
 def address_of(llm: LLM, provider: str) -> str | None:
     """An address that isn't the provider's own: what runs there takes the prompt's model as it is."""
     row = find_provider(provider)
-    fields = llm.__dict__  # to ask a model of pydantic's for what it lacks takes a microsecond
-    found = fields.get("api_base") or fields.get("base_url")
+    found = next(filter(None, (getattr(llm, name) for name in _addresses(type(llm)))), None)
     return found if isinstance(found, str) and not (row and row.base_url == found.rstrip("/")) else None
+
+
+@lru_cache(100)
+def _addresses(kind: type[LLM]) -> tuple[str, ...]:
+    """The attributes that the class has for it: to ask a model of pydantic's for one that it lacks takes a while."""
+    return tuple(name for name in ("api_base", "base_url") if name in kind.model_fields or hasattr(kind, name))
 
 
 def renamed(llm: LLM, choice: Choice) -> dict[str, str | None]:
