@@ -137,7 +137,7 @@ def test_the_address_may_be_a_property(library: MemoryBackend, resolver: Resolve
             return "http://127.0.0.1:1/v1"
 
     library.publish("other", "Hi", config={"model": "anthropic/claude-x"})
-    assert over(Hosted(), resolver, prompt_id="other").complete("").text == "user: Hi\nassistant: "
+    assert over(Hosted(max_tokens=None), resolver, prompt_id="other").complete("").text == "user: Hi\nassistant: "
 
 
 @pytest.mark.parametrize(
