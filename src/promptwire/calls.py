@@ -18,7 +18,7 @@ from promptwire.rollout import choose_label
 from promptwire.search import Fallback, FindOptions, Found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # of one call, which makes it at each: to freeze it takes as long again
 class PromptCall:
     """A managed prompt as one call names it: ``variables`` rank below the ambient ones, ``overrides`` above.
 
@@ -50,7 +50,7 @@ class PromptCall:
                 raise ConfigurationError(f"{name} is a text, not {type(text).__name__}")
         if self.missing is not None:
             check_missing(self.missing)
-        object.__setattr__(self, "label", choose_label(self.prompt_id, self.label, self.rollout_key))
+        self.label = choose_label(self.prompt_id, self.label, self.rollout_key)
 
     def options(self) -> FindOptions:
         """What a resolver's ``find`` is to be asked."""
@@ -62,7 +62,7 @@ class PromptCall:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ready:
     """The messages to send: prompt dicts and the caller's own objects, in order; and the prompt and values behind."""
 
@@ -141,6 +141,8 @@ def select(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]
     """
     above = {name: upper[name] for name in SELECTION if upper.get(name) is not None}
     below = {name: lower.get(name) for name in SELECTION}
+    if not above:
+        return below
     if above.keys() & {"prompt_label", "prompt_version"}:
         below["prompt_label"] = below["prompt_version"] = None
     elif above.get("prompt_id", below["prompt_id"]) != below["prompt_id"]:

@@ -89,9 +89,12 @@ def from_prompt(item: object, where: str, *, whole: bool, origin: PromptInfo | N
     """A prompt's dict as a message; ``whole`` refuses what only the gateway could send."""
     stored = cast("dict[str, Any]", item)
     content = stored.get("content")
-    parts = content if isinstance(content, list) else [] if content is None else [{"type": "text", "text": content}]
+    parts = content if isinstance(content, list) else [] if content is None else [content]
     try:
-        blocks = [block for part in parts if (block := _block(part))]
+        if isinstance(content, str):
+            blocks: list[ContentBlock] = [TextBlock(text=content)]
+        else:
+            blocks = [block for part in parts if (block := _block(part))]
         if whole and len(blocks) < len(parts):
             raise TemplateError(f"{where} has a message with a content part that LlamaIndex has no block for")
         calls = [_called(call) for call in stored.get("tool_calls") or ()]

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 from llama_index.core.instrumentation.events import BaseEvent
@@ -39,7 +40,7 @@ class PromptResolvedEvent(BaseEvent):
         return "PromptResolvedEvent"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class Resolved:
     """The prompt of a call, as answers and traces tell of it."""
 
@@ -47,11 +48,16 @@ class Resolved:
     requested_model: str | None
     variables: Mapping[str, Any] | None = field(default=None, repr=False)
 
+    @cached_property
+    def told(self) -> dict[str, Any]:
+        """What answers and traces tell."""
+        return provenance(self.info)
+
     def announce(self) -> None:
         """Dispatch the event, in the span around."""
         if not is_heard(dispatcher):
             return
-        told: dict[str, Any] = {**provenance(self.info), "content_hash": self.info.content_hash}
+        told: dict[str, Any] = {**self.told, "content_hash": self.info.content_hash}
         variables = None if self.variables is None else dict(self.variables)
         expect_unused()
         dispatcher.event(PromptResolvedEvent(**told, requested_model=self.requested_model, variables=variables))
@@ -70,10 +76,9 @@ class around:  # noqa: N801 - used as a function; one of contextlib's takes twic
 
     def __enter__(self) -> None:
         if self._resolved is not None:
-            info = self._resolved.info
-            self._link = spread(info)
+            self._link = spread(self._resolved.info)
             self._link.__enter__()
-            self._token = active_instrument_tags.set({**provenance(info), **active_instrument_tags.get()})
+            self._token = active_instrument_tags.set({**self._resolved.told, **active_instrument_tags.get()})
 
     def __exit__(self, *raised: Any) -> None:  # noqa: PYI036 - passed on as they are
         if self._resolved is not None:

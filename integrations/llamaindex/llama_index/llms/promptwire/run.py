@@ -33,7 +33,6 @@ from promptwire.gateway.providers import CallerModel, Choice
 from promptwire.params import SCHEMA_REPLACES, merge_params
 from promptwire.resolver import Resolver
 from promptwire.search import Found
-from promptwire.tracing import provenance
 
 FILL_SLOT = (
     "It was an engine's own prompt: a prompt that asks belongs in that slot, as with "
@@ -112,8 +111,7 @@ class Run:
         """The response with the prompt's name beside its message, whose own extras would go out again."""
         if self.resolved is None:
             return response
-        told = provenance(self.resolved.info)
-        return response.model_copy(update={"additional_kwargs": {**response.additional_kwargs, **told}})
+        return response.model_copy(update={"additional_kwargs": {**response.additional_kwargs, **self.resolved.told}})
 
     def mark_each(self, responses: ChatResponseGen) -> ChatResponseGen:
         """``mark`` for a stream."""
