@@ -191,8 +191,37 @@ def test_an_outage_is_logged_once(
     assert "answering with a stale prompt: langfuse prompt 'greeting'" in caplog.text
 
 
+def levels(caplog: pytest.LogCaptureFixture) -> list[int]:
+    return [record.levelno for record in caplog.records if record.message.startswith("answering with a")]
+
+
+@pytest.mark.parametrize("status", [401, 503, None])
+def test_an_outage_of_many_prompts_is_one_warning(
+    status: int | None, door: Door, langfuse: FakeLangfuse, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    resolver = Resolver("langfuse")
+    names = [f"p{number}" for number in range(4)]
+    for name in names:
+        langfuse.publish(name, "Hi")
+        door.find(resolver, name)
+    clock.ahead += 4000
+    langfuse.fail(status) if status else langfuse.stop()
+    with caplog.at_level(logging.DEBUG, "promptwire"):
+        assert {door.source(resolver, name) for name in names} == {"stale"}
+    assert levels(caplog) == [logging.WARNING, logging.DEBUG, logging.DEBUG, logging.DEBUG]
+
+
+def test_of_each_prompt_that_is_gone_a_warning_tells(
+    door: Door, langfuse: FakeLangfuse, caplog: pytest.LogCaptureFixture
+) -> None:
+    resolver = Resolver("langfuse")
+    for name in ("gone", "lost"):
+        assert door.source(resolver, name, fallback="Hi") == "fallback"
+    assert levels(caplog) == [logging.WARNING, logging.WARNING]
+
+
 def test_what_is_remembered_of_many_hosts_is_bounded(
-    stub: type[Stub], clock: Clock, monkeypatch: pytest.MonkeyPatch
+    stub: type[Stub], clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("promptwire.fetching.MAX_CIRCUITS", 3)
 
@@ -204,3 +233,6 @@ def test_what_is_remembered_of_many_hosts_is_bounded(
         with pytest.raises(BackendUnavailableError):
             resolver.find("x", backend=backend)
     assert [backend.fetched["x"] for backend in backends] == [2, 1, 1, 1]
+    for backend in (*backends, backends[0]):
+        resolver.find(f"y{len(caplog.records)}", backend=backend, fallback="Hi")
+    assert levels(caplog) == 5 * [logging.WARNING]

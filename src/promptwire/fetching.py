@@ -48,6 +48,7 @@ class Fetcher:
         self._contracts = contracts
         self._workers = Workers()
         self._circuits: dict[Hashable, tuple[float, PromptwireError]] = {}
+        self._outages: set[Hashable] = set()  # the sources of which is said that they fail
         self.reset()
         rebuild_after_fork(self)
 
@@ -99,6 +100,17 @@ class Fetcher:
             if probing := now >= until:
                 self._circuits[slot.source] = (now + self._timeout, cause)
         return _unasked(slot, cause), probing
+
+    def is_news(self, slot: Slot, error: PromptwireError) -> bool:
+        """Whether an error says more than that of another prompt did: once in an outage of their source."""
+        if isinstance(error, (*HELD_BACK, PromptNotFoundError)):
+            return True  # the source is well
+        with self._lock:
+            if len(self._outages) >= MAX_CIRCUITS:
+                self._outages.clear()
+            is_first = slot.source not in self._outages
+            self._outages.add(slot.source)
+        return is_first
 
     def restamp(self, slot: Slot, stamp: Hashable) -> None:
         """What was fetched, failed or is being fetched under another stamp no longer holds."""
@@ -173,6 +185,7 @@ class Fetcher:
     def _landed(self, slot: Slot, flight: Flight[Prompt], prompt: Prompt, etags: dict[str, str]) -> None:
         with self._lock:
             self._circuits.pop(slot.source, None)
+            self._outages.discard(slot.source)
         self._keep(slot, flight, prompt, etags, ttl=self._ttl)
         if slot.prompt is prompt:
             self.keeper.keep(slot, prompt, self._ttl, time.monotonic() + self._timeout)

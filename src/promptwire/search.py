@@ -1,5 +1,6 @@
 """One call's search for a prompt that is not fresh in memory: fetch, stale, fallback or error (DESIGN 4.6, 4.7)."""
 
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -144,8 +145,9 @@ class Search:
             prompt, source = _as_prompt(self._fallback, slot), "fallback"
         if prompt is not None and not slot.outage:
             slot.outage = True
+            level = logging.WARNING if self._fetcher.is_news(slot, error) else logging.DEBUG
             told = provenance(describe_found((prompt, source), slot.ref.label))
-            log.logger.warning("answering with a %s prompt: %s", _KINDS.get(source, source), error, extra=told)
+            log.logger.log(level, "answering with a %s prompt: %s", _KINDS.get(source, source), error, extra=told)
         return None if prompt is None else (prompt, source)  # type: ignore[return-value]
 
 
