@@ -86,7 +86,7 @@ class Router(Delegating):
     """The fields that say which prompt, and the decisions made of them."""
 
     prompt_id: str | None = None
-    prompt_variables: dict[str, Any] = Field(default_factory=dict, repr=False)
+    prompt_variables: Mapping[str, Any] = Field(default_factory=dict, repr=False)
     prompt_label: str | dict[str, float] | None = None
     prompt_version: StrictInt | str | None = None
     message_mode: str = "auto"
