@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
+from uuid import uuid4
 
 import langfuse
 import pytest
@@ -50,7 +51,8 @@ def trace() -> Iterator[Trace]:
     provider, exporter = TracerProvider(), InMemorySpanExporter()
     with FakeLangfuse() as server:
         sdk = Langfuse(
-            public_key=f"pk-lf-{server.url}", secret_key=server.secret_key, base_url=server.url,
+            public_key=f"pk-lf-{uuid4()}",  # the SDK keeps a client per key, and a port may come again
+            secret_key=server.secret_key, base_url=server.url,
             tracer_provider=provider, span_exporter=exporter, should_export_span=lambda _: True,
         )  # fmt: skip
         yield Trace(sdk, provider.get_tracer("tests"), exporter)

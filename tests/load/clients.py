@@ -18,7 +18,6 @@ from promptwire.backends.langfuse import LangfuseBackend
 from tests.load.plan import MAX_STALE, PROMPTS, TIMEOUT, Plan
 from tests.load.stalls import Stepped, Worst, tick
 
-THINK = 0.2
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SAMPLES = 50
 
@@ -95,11 +94,11 @@ class Load:
                 self._judge.error(f"{error!r}")
             if dice.random() < 0.001:
                 self._resolver.invalidate(f"p{number}")
-            time.sleep(THINK * dice.uniform(0.5, 1.5))
+            time.sleep(self._options["think"] * dice.uniform(0.5, 1.5))
 
     async def _task(self, seed: int) -> None:
         dice = random.Random(f"task {seed}")  # noqa: S311 - as above
-        await asyncio.sleep(THINK * dice.random())
+        await asyncio.sleep(self._options["think"] * dice.random())
         while time.monotonic() < self._end:
             number, who = dice.randrange(PROMPTS), f"u{dice.random()}"
             try:
@@ -107,7 +106,7 @@ class Load:
                 self._judge.answer(number, who, await Stepped(call, self._steps))
             except PromptwireError as error:
                 self._judge.error(f"{error!r}")
-            await asyncio.sleep(THINK * dice.uniform(0.5, 1.5))
+            await asyncio.sleep(self._options["think"] * dice.uniform(0.5, 1.5))
 
     async def _loop(self) -> None:
         meter, sampler = asyncio.create_task(tick(self._end, self._ticks)), asyncio.create_task(self._sample())

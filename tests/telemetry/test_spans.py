@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from langfuse import Langfuse, propagate_attributes
@@ -334,7 +335,8 @@ def sdk(langfuse: FakeLangfuse, telemetry: Telemetry) -> Iterator[Callable[[], l
     """Langfuse's own SDK, as the provider of the process; what it would send."""
     provider, exporter = TracerProvider(), InMemorySpanExporter()
     made = Langfuse(
-        public_key=f"pk-lf-{langfuse.url}", secret_key=langfuse.secret_key, base_url=langfuse.url,
+        public_key=f"pk-lf-{uuid4()}",  # the SDK keeps a client per key, and a port may come again
+        secret_key=langfuse.secret_key, base_url=langfuse.url,
         tracer_provider=provider, span_exporter=exporter,
     )  # fmt: skip
     telemetry.trace(provider)

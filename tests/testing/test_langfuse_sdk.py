@@ -1,6 +1,7 @@
 """The fake Langfuse, driven by the official SDK."""
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 from langfuse import Langfuse
@@ -19,8 +20,8 @@ def server() -> Iterator[FakeLangfuse]:
 
 @pytest.fixture
 def sdk(server: FakeLangfuse) -> Iterator[Langfuse]:
-    # The SDK keeps one client per public key for the whole process.
-    key = f"pk-lf-{server.url.rsplit(':', 1)[1]}"
+    # The SDK keeps one client per public key for the whole process, and a port may come again.
+    key = f"pk-lf-{uuid4()}"
     sdk = Langfuse(public_key=key, secret_key=server.secret_key, base_url=server.url, tracing_enabled=False)
     yield sdk
     sdk.shutdown()

@@ -5,6 +5,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langfuse import Langfuse
@@ -81,7 +82,8 @@ class Trace:
 def trace(langfuse: FakeLangfuse) -> Iterator[Trace]:
     provider, exporter = TracerProvider(), InMemorySpanExporter()
     sdk = Langfuse(
-        public_key=f"pk-lf-{langfuse.url}", secret_key=langfuse.secret_key, base_url=langfuse.url,
+        public_key=f"pk-lf-{uuid4()}",  # the SDK keeps a client per key, and a port may come again
+        secret_key=langfuse.secret_key, base_url=langfuse.url,
         tracer_provider=provider, span_exporter=exporter, should_export_span=lambda _: True,
     )  # fmt: skip
     instrumentor = LlamaIndexInstrumentor()
