@@ -262,6 +262,21 @@ print([resolver.find("greeting")[1] for _ in range(3)])
     assert not list(folder.glob("*.prompt"))
 
 
+def test_a_prompt_that_cannot_be_stored_costs_one_warning_however_often_others_are(
+    door: Door, stub: type[Stub], folder: Path, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = ("odd", "odder")
+    backend = stub(lambda ref, http: Prompt(ref.id, text="x", config={"x": object()} if ref.id in odd else {}))
+    resolver = Resolver(backend, store=folder, cache_ttl=0)
+    with caplog.at_level(logging.WARNING):
+        for number in range(3):
+            for prompt_id in (*odd, f"p{number}"):
+                door.find(resolver, prompt_id)
+            until(lambda number=number: len(list(folder.glob("*.prompt"))) == number + 1)
+        until(lambda: len(caplog.records) >= 2)
+    assert sorted("odder" in record.getMessage() for record in caplog.records) == [False, True]
+
+
 class Shared:
     """What a shared cache looks like to a resolver: it says how long what it holds stays fresh."""
 
