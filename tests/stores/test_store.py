@@ -169,6 +169,18 @@ def test_the_environment_names_the_store_and_false_is_none(
         Resolver("langfuse", store=False).find("greeting", timeout=0.2)
 
 
+@pytest.mark.parametrize("named", ["here", "by the environment"])
+def test_a_tilde_is_the_users_home(
+    named: str, folder: Path, langfuse: FakeLangfuse, monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("PROMPTWIRE_STORE", "~/store" if named == "by the environment" else "elsewhere")
+    Resolver("langfuse", store="~/store" if named == "here" else None).get_prompt("greeting")
+    until(lambda: list(folder.parent.rglob("*.prompt")))
+    assert [path.parent for path in folder.parent.rglob("*.prompt")] == [folder]
+
+
 @pytest.mark.parametrize(
     ("store", "message"),
     [(5, "not int"), ("", "not str"), (object, "not type"), ("s3://127.0.0.1", "no store for s3://")],
