@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import pytest
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel, Field
 
 import promptwire
 from promptwire import ConfigurationError, ContractError, PromptConfigError, Resolver
@@ -64,6 +64,19 @@ DECLARED: dict[str, Any] = {
 @pytest.mark.parametrize("contract", DECLARED.values(), ids=DECLARED)
 def test_a_contract_is_names_or_any_class_with_fields(contract: Any) -> None:
     assert set(declared_names("greeting", contract)) == {"name", "tone"}
+
+
+def test_a_fields_aliases_are_declared_too_where_they_are_texts(langfuse: FakeLangfuse) -> None:
+    class Aliased(BaseModel):
+        customer_id: str = Field(alias="customer-id")
+        town: str = Field(validation_alias=AliasChoices("city", "place"), serialization_alias="the town")
+        street: str = Field(validation_alias="the street")
+
+    langfuse.publish("address", "{{customer-id}} {{customer_id}} {{town}} {{the town}} {{the street}}")
+    assert Resolver("langfuse", contracts={"address": Aliased}).get_prompt("address").version == 1
+    langfuse.publish("address", "{{customer-id}} {{city}}")
+    with pytest.raises(ContractError, match="it needs city, which"):
+        Resolver("langfuse", contracts={"address": Aliased}).get_prompt("address")
 
 
 @pytest.mark.parametrize("contract", ["name", b"name", 5, None, (1,), object, {"name": str}])

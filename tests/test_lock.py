@@ -18,6 +18,8 @@ from promptwire import (
     BackendAuthError,
     BackendUnavailableError,
     ConfigurationError,
+    ContractError,
+    Event,
     Placeholder,
     Prompt,
     PromptNotFoundError,
@@ -231,6 +233,27 @@ def test_frozen_what_is_not_locked_is_an_error_that_says_so(
         door.find(resolver, prompt_id, **options)
     assert door.source(resolver, prompt_id, fallback="Hi", **options) == "fallback"
     assert langfuse.count == asked
+
+
+def test_frozen_a_locked_version_that_needs_more_than_its_contract_is_an_error_that_names_it(
+    door: Door, path: Path, langfuse: FakeLangfuse, clock: Clock
+) -> None:
+    told: list[Event] = []
+    resolver = Resolver("langfuse", store=path, frozen=True, contracts={"greeting": ()}, on_event=told.append)
+    for ahead in (0, 1, 10):
+        clock.ahead += ahead
+        with pytest.raises(ContractError, match=r"'greeting' \(version 1\) is held back: it needs name"):
+            door.find(resolver, "greeting")
+    assert [event.kind for event in told] == ["held_back"]
+    assert door.source(resolver, "greeting", fallback="Hi") == "fallback"
+
+
+def test_frozen_a_prompt_of_another_backend_is_an_error_that_names_it(door: Door, path: Path) -> None:
+    resolver = Resolver("files", store=path, frozen=True)
+    with pytest.raises(PromptNotFoundError, match="it holds that id from langfuse: name that backend"):
+        door.find(resolver, "greeting")
+    with pytest.raises(PromptNotFoundError, match=r"ask for what was locked$"):
+        door.find(resolver, "unknown")
 
 
 def test_frozen_every_way_to_name_a_backend_is_answered_from_the_lock(path: Path, langfuse: FakeLangfuse) -> None:

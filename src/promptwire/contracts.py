@@ -9,6 +9,8 @@ from promptwire.prompts import Prompt
 
 MOST_NAMED = 10
 
+_ALIASES = ("alias", "validation_alias", "serialization_alias")  # for names that Python has no words for
+
 
 class Contracts:
     """Names of variables and placeholders by prompt id, or by ``backend:id`` for one backend's prompt alone.
@@ -60,7 +62,8 @@ def declared_names(prompt_id: str, given: Any) -> tuple[str, ...]:
 def _fields(given: Any) -> Sequence[str] | None:
     """Of a pydantic model, a ``TypedDict`` or a dataclass."""
     if isinstance(fields := getattr(given, "model_fields", None), Mapping):
-        return tuple(fields)
+        aliases = (getattr(field, kind, None) for field in fields.values() for kind in _ALIASES)
+        return (*fields, *(alias for alias in aliases if isinstance(alias, str)))
     if hasattr(given, "model_json_schema"):
         return tuple(given.model_json_schema().get("properties", ()))
     if hasattr(given, "__required_keys__"):

@@ -13,6 +13,7 @@ from promptwire.cache import NEVER, Slot
 from promptwire.contracts import Contracts
 from promptwire.errors import (
     BackendUnavailableError,
+    ContractError,
     PromptConfigError,
     PromptNotFoundError,
     PromptwireError,
@@ -152,6 +153,8 @@ class Fetcher:
                 flight.settle(instead)
             else:
                 self._ask(slot, flight)
+        except ContractError as refusal:
+            self._failed(slot, flight, without_locals(refusal))
         finally:
             self.keeper.release(slot)
             del slot, flight  # as in _settle
@@ -159,11 +162,14 @@ class Fetcher:
     def _stored(self, slot: Slot, deadline: float, *, fetching: bool) -> Stored | None:
         """What the store has; where memory has nothing, it is what answers if the backend fails."""
         found = self.keeper.look(slot, deadline, fetching=fetching)
-        if found is not None and self._contracts.refusal(slot.backend.name, slot.ref.id, found.prompt):
+        refusal = found and self._contracts.refusal(slot.backend.name, slot.ref.id, found.prompt)
+        if refusal:
             found = None
         with self._lock:
             if slot.prompt is None:
                 slot.prompt, slot.stored = (found.prompt, True) if found else (None, False)
+        if refusal and self.keeper.frozen:  # nobody is asked for another version
+            raise refusal
         return found
 
     def _ask(self, slot: Slot, flight: Flight[Prompt]) -> None:

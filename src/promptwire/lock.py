@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 CONCURRENCY = 8
+ANEW = "Make it anew: promptwire lock --backend NAME, or promptwire lock PROMPT..."
 _UNUSUAL = re.compile(r"[^\n -~]")
 
 
@@ -84,7 +85,7 @@ def read_lock(path: str | os.PathLike[str]) -> tuple[Locked, ...]:
     try:
         return parse_lock(Path(path).read_text("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise_bare(ConfigurationError(f"{path} can't be read ({type(error).__name__}): make it with promptwire lock"))
+        raise_bare(ConfigurationError(f"{path} can't be read ({type(error).__name__}). {ANEW}"))
 
 
 def parse_lock(text: str, where: str = "the lock") -> tuple[Locked, ...]:
@@ -93,7 +94,7 @@ def parse_lock(text: str, where: str = "the lock") -> tuple[Locked, ...]:
         return _entries(json.loads(text, object_pairs_hook=_without_twins))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigurationError, RecordError) as error:
         reason = str(error) if isinstance(error, RecordError) else "it is not a lock file's JSON"
-        raise_bare(ConfigurationError(f"{where} can't be used: {reason}. Make it anew with promptwire lock."))
+        raise_bare(ConfigurationError(f"{where} can't be used: {reason}. {ANEW}"))
 
 
 def _record_of(prompt: Prompt) -> dict[str, Any]:

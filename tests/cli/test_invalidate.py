@@ -43,9 +43,21 @@ def test_nobody_listening_is_said_and_json_says_the_same(run: Run, project: Fake
     assert json.loads(done.stdout) == {"backend": "langfuse", "listening": 0}
 
 
-def test_a_redis_that_is_gone_is_an_error_of_its_own(run: Run, project: FakeLangfuse, redis: RedisServer) -> None:
-    redis.stop()
-    assert "nobody was told" in run("invalidate", "--backend", "langfuse", code=5).stderr
+TROUBLES: dict[str, Callable[[RedisServer], object]] = {
+    "gone": RedisServer.stop,
+    "full": lambda redis: redis.client().config_set("maxmemory", 1),
+    "read-only": lambda redis: redis.client().replicaof("127.0.0.1", 1),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_redis_that_is_gone_or_refuses_to_be_written_to_is_an_error_of_its_own(
+    trouble: str, run: Run, project: FakeLangfuse, redis: RedisServer
+) -> None:
+    TROUBLES[trouble](redis)
+    done = run("invalidate", "--backend", "langfuse", code=5)
+    assert "can't be reached, or refuses to be written to" in done.stderr
+    assert not done.stdout
 
 
 def test_what_cannot_be_meant_is_a_usage_error(

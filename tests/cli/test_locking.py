@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from promptwire import Resolver
 from promptwire.testing import FakeLangfuse
 
@@ -46,6 +48,26 @@ def test_an_outage_is_no_finding_and_no_success(run: Run, project: FakeLangfuse)
     project.stop()
     run("lock", "--check", code=5)
     run("lock", code=5)
+
+
+@pytest.mark.parametrize("broken", [b"<<<<<<< HEAD", b"\xff"], ids=["a merge conflict", "no text"])
+def test_a_lock_that_is_broken_is_made_anew_as_its_error_says(broken: bytes, run: Run, project: FakeLangfuse) -> None:
+    for words in (["--backend", "langfuse"], ["langfuse:support/reply"]):
+        Path("prompts.lock").write_bytes(broken)
+        assert "promptwire lock --backend NAME, or promptwire lock PROMPT..." in run("lock", code=2).stderr
+        run("lock", *words)
+        run("lock", "--check")
+
+
+def test_a_prompt_that_is_gone_leaves_the_lock_as_the_error_says(run: Run, project: FakeLangfuse) -> None:
+    run("lock", "langfuse:support/reply", "langfuse:persona@staging")
+    before = Path("prompts.lock").read_bytes()
+    project.unpublish("persona")
+    assert "name them, or give --backend for all that it serves" in run("lock", code=3).stderr
+    assert Path("prompts.lock").read_bytes() == before
+    for words in (["langfuse:support/reply"], ["-b", "langfuse"]):
+        assert run("lock", *words).stdout == "support/reply\tlangfuse\tproduction\t2\n"
+    assert "name them" not in run("lock", "langfuse:persona", code=3).stderr
 
 
 def test_a_check_of_a_part_or_of_no_lock_is_a_usage_error(run: Run) -> None:

@@ -141,10 +141,34 @@ def test_past_its_number_of_bytes_those_confirmed_longest_ago_go(folder: Path) -
 
 
 def test_two_processes_with_one_folder_stay_within_its_bounds(folder: Path) -> None:
-    stores = [DiskStore(folder, max_files=40) for _ in range(2)]
-    for number in range(200):
-        filled(stores[number % 2], range(number, number + 1))
-    assert len(list(folder.iterdir())) <= 44
+    script = """
+import sys
+from promptwire import Prompt, PromptRef
+from promptwire.stores import StoreKey
+from promptwire.stores.disk import DiskStore
+store = DiskStore(sys.argv[1], max_files=40)
+for number in [*range(50)] * 8:
+    ref = PromptRef(f"p{number}")
+    store.put(StoreKey("langfuse", "x", ref), Prompt(ref.id, text="x"), 60, 0)
+"""
+    writers = [subprocess.Popen([sys.executable, "-c", script, folder], stderr=subprocess.PIPE) for _ in range(2)]
+    assert [writer.communicate(timeout=60)[1] for writer in writers] == [b"", b""]
+    assert len(list(folder.iterdir())) <= 46, "each is up to three files late"
+
+
+def test_what_another_process_removed_while_it_was_to_be_confirmed_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, utime = DiskStore(folder), os.utime
+    store.put(KEY, PROMPT, 60, 0)
+
+    def too_late(path: Path) -> None:
+        DiskStore(folder).drop(KEY, 0)
+        utime(path)
+
+    monkeypatch.setattr("promptwire.stores.disk.os.utime", too_late)
+    store.put(KEY, PROMPT, 60, 0)
+    assert store.get(KEY, 0) is not None
 
 
 def test_what_a_crash_left_unfinished_is_removed_after_an_hour_and_nothing_else_is(folder: Path) -> None:

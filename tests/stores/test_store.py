@@ -169,6 +169,18 @@ def test_the_environment_names_the_store_and_false_is_none(
         Resolver("langfuse", store=False).find("greeting", timeout=0.2)
 
 
+@pytest.mark.parametrize("named", ["here", "by the environment"])
+def test_a_tilde_is_the_users_home(
+    named: str, folder: Path, langfuse: FakeLangfuse, monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("PROMPTWIRE_STORE", "~/store" if named == "by the environment" else "elsewhere")
+    Resolver("langfuse", store="~/store" if named == "here" else None).get_prompt("greeting")
+    until(lambda: list(folder.parent.rglob("*.prompt")))
+    assert [path.parent for path in folder.parent.rglob("*.prompt")] == [folder]
+
+
 @pytest.mark.parametrize(
     ("store", "message"),
     [(5, "not int"), ("", "not str"), (object, "not type"), ("s3://127.0.0.1", "no store for s3://")],
@@ -260,6 +272,21 @@ print([resolver.find("greeting")[1] for _ in range(3)])
     run = subprocess.run([sys.executable, "-c", script, folder], check=True, timeout=60, capture_output=True, text=True)
     assert run.stdout.strip() == "['fresh', 'fresh', 'fresh']"
     assert not list(folder.glob("*.prompt"))
+
+
+def test_a_prompt_that_cannot_be_stored_costs_one_warning_however_often_others_are(
+    door: Door, stub: type[Stub], folder: Path, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = ("odd", "odder")
+    backend = stub(lambda ref, http: Prompt(ref.id, text="x", config={"x": object()} if ref.id in odd else {}))
+    resolver = Resolver(backend, store=folder, cache_ttl=0)
+    with caplog.at_level(logging.WARNING):
+        for number in range(3):
+            for prompt_id in (*odd, f"p{number}"):
+                door.find(resolver, prompt_id)
+            until(lambda number=number: len(list(folder.glob("*.prompt"))) == number + 1)
+        until(lambda: len(caplog.records) >= 2)
+    assert sorted("odder" in record.getMessage() for record in caplog.records) == [False, True]
 
 
 class Shared:

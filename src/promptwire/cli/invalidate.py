@@ -29,7 +29,10 @@ def command(session: Session, prompt: str | None) -> None:
     store.announce(Scope.of(backend.name, backend.identity, reference.ref.id if reference else None))
     listening = store.flush()
     if listening is None:
-        raise BackendUnavailableError(f"{store!r} can't be reached, so nobody was told: check that it is up")
+        raise BackendUnavailableError(
+            f"{store!r} can't be reached, or refuses to be written to, so what it holds still counts as fresh: "
+            "check that it is up, not full and no read-only replica"
+        )
     if session.as_json:
         say_json({"backend": backend.name, "listening": listening})
     else:

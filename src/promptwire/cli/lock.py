@@ -9,12 +9,14 @@ import click
 from promptwire.cli.exits import FINDINGS, OK, UPSTREAM
 from promptwire.cli.options import Reference, Session, complete_prompts, session
 from promptwire.cli.output import complain, say, say_json, say_table
+from promptwire.errors import PromptNotFoundError
 from promptwire.lock import Locked, read_lock, take_lock, write_lock
 from promptwire.lock_check import Finding, check_lock
 from promptwire.refs import PromptRef
 from promptwire.resolver import Resolver
 
 LOCK = "prompts.lock"
+HINT = "To lock the others without it, name them, or give --backend for all that it serves"
 
 
 @click.command("lock")
@@ -35,7 +37,10 @@ def command(*, session: Session, prompts: tuple[str, ...], label: str | None, pa
         if prompts or label:
             raise click.UsageError("--check compares the whole lock: leave out PROMPT and --label")
         return _check(session, resolver, path)
-    entries = _taken(session, resolver, prompts, label, path)
+    try:
+        entries = _taken(session, resolver, prompts, label, path)
+    except PromptNotFoundError as error:
+        raise (error if prompts else PromptNotFoundError(f"{error}. {HINT}")) from None
     write_lock(path, entries)
     rows = [(entry.ref.id, entry.backend, entry.ref.label, entry.prompt.version) for entry in entries]
     say_table(("ID", "BACKEND", "LABEL", "VERSION"), rows, as_json=session.as_json)

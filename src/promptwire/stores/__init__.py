@@ -140,7 +140,7 @@ def open_store(given: Any, *, frozen: bool = False) -> Store | None:
     if given is False:
         return None
     if isinstance(given, str | os.PathLike) and os.fspath(given):
-        return _by_name(str(os.fspath(given)), frozen=frozen)
+        return _by_name(os.path.expanduser(str(os.fspath(given))), frozen=frozen)  # noqa: PTH111 - may be a URL
     lacking = [name for name in ("shared", "get", "put", "drop") if not hasattr(given, name)]
     if lacking or isinstance(given, type):
         raise ConfigurationError(

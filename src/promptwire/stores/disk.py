@@ -67,8 +67,9 @@ class DiskStore:
         if len(sealed) > MAX_RECORD:
             raise RecordError(f"it is larger than {MAX_RECORD // 1_000_000} MB")
         if _holds(path, sealed):
-            os.utime(path)
-            return
+            with contextlib.suppress(FileNotFoundError):  # another process has just made room
+                os.utime(path)
+                return
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._make_room(len(sealed))
         _write(path, sealed)

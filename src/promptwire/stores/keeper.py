@@ -9,9 +9,12 @@ from promptwire.backends import Backend
 from promptwire.cache import Slot
 from promptwire.prompts import Prompt
 from promptwire.stores import Hear, Scope, SharedStore, Store, Stored, StoreKey, open_store
+from promptwire.stores.records import RecordError
 from promptwire.workers import rebuild_after_fork
 
 T = TypeVar("T")
+
+MAX_REPORTED = 10_000
 
 
 class Keeper:
@@ -23,6 +26,7 @@ class Keeper:
         self._store: Store | None = None
         self._is_open = False
         self._failing: set[str] = set()
+        self._unfit: set[str] = set()
         self.reset()
         rebuild_after_fork(self)
 
@@ -95,12 +99,13 @@ class Keeper:
         return None if store is not None and store.shared and slot.backend.stamp is not None else store
 
     def _guarded(self, what: str, slot: Slot, do: Callable[[], T]) -> T | None:
-        """Say once that something fails, and again only after it has worked."""
+        """Say once that something fails, and again only after it has worked; of what can't be stored, once a prompt."""
         try:
             done = do()
         except Exception as error:  # noqa: BLE001 - a third party's store may raise anything
-            if what not in self._failing:
-                self._failing.add(what)
+            known, name = (self._unfit, slot.where) if isinstance(error, RecordError) else (self._failing, what)
+            if name not in known and len(known) < MAX_REPORTED:
+                known.add(name)
                 log.logger.warning(
                     "%s: the store can't be %s, and is done without: %s: %s",
                     slot.where, what, type(error).__name__, error,

@@ -58,12 +58,13 @@ class FrozenBackend:
         self.identity: Hashable = ("frozen", str(lock.path))
         self._lock = lock
 
-    def fetch(self, ref: PromptRef, http: Http) -> Prompt:  # noqa: ARG002 - the protocol's
+    def fetch(self, ref: PromptRef, http: Http) -> Prompt:
         """Raises ``PromptNotFoundError``, and ``ConfigurationError`` for a lock that can't be read."""
-        self._lock.entries()
+        others = sorted({entry.backend for entry in self._lock.entries() if entry.ref.id == ref.id} - {self.name})
+        held = f"; it holds that id from {', '.join(others)}: name that backend" if others else ""
         raise PromptNotFoundError(
             f"{http.where} is not in {self._lock.path}, and frozen=True asks nobody else: "
-            f"add it with promptwire lock, or ask for what was locked"
+            f"add it with promptwire lock, or ask for what was locked{held}"
         )
 
     def list(self, http: Http) -> Sequence[PromptSummary]:  # noqa: ARG002 - the protocol's

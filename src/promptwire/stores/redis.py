@@ -100,8 +100,12 @@ class RedisStore:
         self._linked.announce(scope)
 
     def flush(self) -> int | None:
-        """Tell what was announced; answers how many processes listen, ``None`` if Redis can't be told now."""
-        return self._linked.flush()
+        """Tell what was announced; answers how many processes listen, ``None`` if Redis can't be told now.
+
+        One that is full or read-only tells those who listen, but goes on giving them what it holds.
+        """
+        listening = self._linked.flush()
+        return None if self._linked.pending() else listening
 
     def get(self, key: StoreKey, deadline: float) -> Stored | None:
         """What was last put. A value that is torn, forged, foreign or too large is reported once, and left alone."""

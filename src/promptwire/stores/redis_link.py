@@ -79,9 +79,9 @@ class Link:
         if len(self._pending) > MAX_PENDING:
             del self._pending[next(iter(self._pending))]
 
-    def pending(self, scope: Scope) -> bool:
-        """Whether Redis doesn't know yet of an announcement of ours."""
-        return scope in self._pending
+    def pending(self, scope: Scope | None = None) -> bool:
+        """Whether Redis doesn't know yet of an announcement of ours, this one or any."""
+        return bool(self._pending) if scope is None else scope in self._pending
 
     def flush(self) -> int | None:
         """Tell what is pending, and answer how many listen; ``None`` if it could not be told."""
