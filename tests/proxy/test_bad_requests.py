@@ -3,11 +3,13 @@
 import gzip
 import json
 import socket
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 
+from promptwire.proxy.guard import MAX_HEAD
 from promptwire.testing import Answer, FakeLangfuse, FakeOpenAI, LoopbackServer, Received
 from tests.doubles.anthropic import FakeAnthropic
 from tests.proxy.conftest import Running, Start, entry
@@ -275,6 +277,9 @@ CUT = (
     b"Content-Length: 100\r\n\r\n{"
 )
 
+_SAID = json.dumps({"model": "plain", "messages": MESSAGES}).encode()
+CHUNKED = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(_SAID), _SAID)
+
 
 class TestTheConnection:
     def test_no_http(self, proxy: Running) -> None:
@@ -298,6 +303,50 @@ class TestTheConnection:
             except OSError:
                 return
         pytest.fail("it was read without an end")
+
+    @pytest.mark.parametrize("path", ["/v1/chat/completions", "/webhooks/langfuse", "/health/liveness", "/nix"])
+    def test_trailers_that_never_end(self, start: Start, path: str) -> None:
+        proxy = start(entry("plain", "gpt-4o"), master_key="sk-trailers")
+        for key in (b"", b"Authorization: Bearer sk-trailers\r\n"):
+            head = b"POST %s HTTP/1.1\r\nHost: localhost\r\n%s" % (path.encode(), key) + CHUNKED
+            for trailer in (b"x: " + b"y" * 9_995 + b"\r\n", b"y" * 10_000, b"x: y\r\n" * 1_600):
+                left = 20_000_000  # more than the sockets hold
+                with socket.create_connection(("127.0.0.1", proxy.server.port), timeout=10) as client:
+                    client.sendall(head + b"0\r\nx: ")
+                    with suppress(OSError):
+                        while left > 0:
+                            client.sendall(trailer)
+                            left -= len(trailer)
+                assert left > 0, "they were read without an end"
+        assert proxy.http.get("/health/liveness").status_code == 200
+
+    def test_one_request_with_endless_trailers_has_one_answer(self, start: Start) -> None:
+        proxy = start(entry("plain", "gpt-4o"), master_key="sk-trailers")
+        with socket.create_connection(("127.0.0.1", proxy.server.port), timeout=10) as client:
+            client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n" + CHUNKED + b"0\r\n")
+            found = client.recv(65536)
+            assert found.startswith(b"HTTP/1.1 401 ")
+            client.sendall(b"x: " + b"y" * (MAX_HEAD - 3))
+            client.sendall(b"y")
+            while piece := client.recv(65536):
+                found += piece
+        assert found.count(b"HTTP/1.1") == 1
+
+    def test_a_trailer_is_read_over(self, start: Start) -> None:
+        proxy = start(entry("plain", "gpt-4o"), master_key="sk-trailers")
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        key = b"Authorization: Bearer sk-trailers\r\n"
+        assert raw(proxy, head + key + CHUNKED + b"0\r\nchecksum: 12\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+        assert raw(proxy, head + CHUNKED + b"0\r\n" + key + b"\r\n").startswith(b"HTTP/1.1 401 ")
+
+    def test_the_lines_of_a_bodys_chunks_are_no_trailers(self, proxy: Running) -> None:
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        with socket.create_connection(("127.0.0.1", proxy.server.port), timeout=10) as client:
+            client.sendall(head + CHUNKED)
+            for _ in range(20):
+                client.sendall(b"1\r\n \r\n" * 2_000)
+            client.sendall(b"0\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
 
     @pytest.mark.parametrize(
         "content",

@@ -1,5 +1,6 @@
 """``/v1/prompts``: read only."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,3 +103,33 @@ def test_bad_requests(proxy: Running, asked: str, body: Any, status: int, param:
     method, path = asked.split(" ")
     answer = proxy.http.request(method, f"/v1/prompts/{path}", **({} if body is None else {"json": body}))
     assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [{"prompt": "a\ud800b {{x}}"}, {"prompt": "x", "config": {"metadata": {"a": "\ud800"}}},
+     {"prompt": "x", "config": {"metadata": {"a": 2**70}}}],
+    ids=["text", "parameter", "number"],
+)  # fmt: skip
+def test_what_json_cannot_hold(proxy: Running, langfuse: FakeLangfuse, prompt: dict[str, Any]) -> None:
+    langfuse.publish("odd", **prompt)
+    rendered = proxy.http.post("/v1/prompts/odd/render", json={"prompt_variables": {"x": 1}})
+    for answer in (proxy.http.get("/v1/prompts/odd"), rendered):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "prompt_config_error")
+        assert "langfuse prompt 'odd'" in answer.json()["error"]["message"]
+
+
+def test_a_client_is_not_told_where_a_folder_is(
+    proxy: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "canary folder"
+    (folder / "exported").mkdir(parents=True)
+    monkeypatch.setenv("PROMPTWIRE_PROMPTS_DIR", str(folder))
+    monkeypatch.setenv("HUMANLOOP_DIR", str(folder))
+    monkeypatch.setenv("PROMPTWIRE_CHAIN", "files,humanloop")
+    for name in ("files", "humanloop", "chain"):
+        for answer in (proxy.http.get(f"/v1/prompts/{name}:nix"), proxy.chat(prompt_id=f"{name}:nix")):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "prompt_not_found")
+            assert "'nix'" in answer.json()["error"]["message"]
+            assert "canary" not in answer.text
+            assert str(tmp_path) not in answer.text

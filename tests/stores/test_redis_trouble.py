@@ -222,11 +222,26 @@ def test_a_lock_that_is_never_let_go_costs_half_the_time_at_most(
     door.find(resolver, "a")
     until(lambda: redis.keys("prompt") and not redis.keys("lock"))
     name = redis.keys("prompt")[0].replace(b":prompt:", b":lock:")
-    redis.client().set(name, "another's")
+    redis.client().set(name, "another's", px=5_000)
     began = time.monotonic()
     assert door.source(resolver, "a") == "fresh"
     assert 0.5 < time.monotonic() - began < 1.5
     assert redis.client().get(name) == b"another's", "only the holder lets go"
+
+
+@pytest.mark.parametrize("lasts", [None, 3600])
+def test_a_lock_that_would_outlast_every_fetch_is_not_waited_for(
+    redis: RedisServer, stub: type[Stub], until: Until, lasts: int | None
+) -> None:
+    resolver = Resolver(stub(), store=redis.url, timeout=20, cache_ttl=0)
+    resolver.find("a")
+    until(lambda: redis.keys("prompt") and not redis.keys("lock"))
+    name = redis.keys("prompt")[0].replace(b":prompt:", b":lock:")
+    redis.client().set(name, "nobody's", ex=lasts)
+    began = time.monotonic()
+    assert resolver.find("a")[1] == "fresh"
+    assert time.monotonic() - began < 5
+    assert redis.client().get(name) == b"nobody's"
 
 
 @pytest.mark.parametrize("trouble", ["killed", "hung", "well"])

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from promptwire.calls import PromptCall
+from promptwire.errors import PromptConfigError, raise_bare
 from promptwire.frozen import thaw
 from promptwire.gateway.answers import describe
 from promptwire.messages import Placeholder, close_slots
@@ -100,6 +101,10 @@ def shown(prompt: Prompt) -> dict[str, Any]:
 
 def _answer(rendered: RenderedPrompt, label: str | None, body: Mapping[str, Any]) -> Response:
     info = describe(rendered, label)
-    answer = Response(orjson.dumps(body), media_type="application/json")
+    try:
+        answer = Response(orjson.dumps(body), media_type="application/json")
+    except TypeError:
+        what = "half a character (a lone surrogate), or a number of more than 64 bits"
+        raise_bare(PromptConfigError(f"{rendered.prompt.where}: it holds what JSON can't: {what}"))
     answer.raw_headers.extend(prompt_headers(info))
     return answer

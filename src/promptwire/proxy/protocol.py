@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with the bounds that it lacks: on a request's head, and on the time it takes to arrive."""
+"""uvicorn's HTTP protocol with the bounds that it lacks: on heads and trailers, and on the time they take to arrive."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,8 @@ _REASONS = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fie
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. Errors are of OpenAI's shape here, too."""
 
-    _arrived = 0  # bytes of a head that isn't complete
+    _arrived = 0  # bytes since a head began, or since it or a piece of the body was complete
+    _is_counted = False  # whether nothing of that kind was in the bytes that came last
     _in_head = False
     _is_due = True  # whether the client is to say more: a request has begun, or none ever has
     _timer: asyncio.TimerHandle | None = None
@@ -33,12 +34,22 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._in_head, self._is_due, self._arrived = True, True, 0
+        self._in_head, self._is_due, self._is_counted, self._arrived = True, True, True, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One is read; of a trailer, which comes here, too, nothing is kept."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """It is complete."""
-        self._in_head = False
+        self._in_head, self._is_counted, self._arrived = False, False, 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of it."""
+        self._is_counted, self._arrived = False, 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is."""
@@ -47,11 +58,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come; the parser keeps those of an incomplete head, so they are counted here."""
+        """Bytes have come; the parser keeps those of an incomplete head or trailer, so they are counted here."""
+        self._is_counted = True
         super().data_received(data)
         if not self._is_due or self.transport.is_closing():
             return
-        if self._in_head:
+        if self._is_counted:
             self._arrived += len(data)
         if self._arrived > MAX_HEAD:
             self._refuse(431, f"the headers are larger than {MAX_HEAD // 1000} kB", "headers_too_large")
@@ -77,7 +89,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer without a route, if no answer is under way, and hang up."""
         self._settle()
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn's annotation leaves None out
-        if not cycle or cycle.response_complete or not cycle.response_started:
+        if not cycle or (cycle.response_complete and self._in_head) or not cycle.response_started:
             body = error_body(status, words, code)
             head = (
                 f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"

@@ -1,6 +1,7 @@
 """Every failure in OpenAI's error shape, so that its SDK raises the right class."""
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -23,6 +24,8 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 CLOSE = (b"connection", b"close")
 JSON = (b"content-type", b"application/json")
+# Where a folder of prompts is, in the words of its backend, also as part of a chain's.
+_FOLDER = re.compile(r" in (?:/|\w:\\)[^;]*?(?= holds no |;|$)")
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES: tuple[tuple[type[PromptwireError], int, str], ...] = (
     (PromptNotFoundError, 404, "prompt_not_found"),
@@ -80,7 +83,8 @@ def refusal_of(error: PromptwireError, param: str | None = None) -> RefusedError
     if isinstance(error, MissingVariablesError):
         param = f"prompt_variables.{error.missing[0]}" if error.missing else "prompt_variables"
     seconds = error.retry_after if isinstance(error, BackendError) else None
-    return refuse(status, str(error), code, param, _retry_after(seconds))
+    words = _FOLDER.sub("", str(error)) if isinstance(error, PromptNotFoundError | BackendError) else str(error)
+    return refuse(status, words, code, param, _retry_after(seconds))
 
 
 def misconfigured(error: ConfigurationError) -> RefusedError:

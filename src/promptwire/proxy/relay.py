@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, suppress
 
 import orjson
@@ -12,6 +12,7 @@ from promptwire.errors import GatewayError
 from promptwire.exchange import TransportError
 from promptwire.gateway.driver import Arriving, ModelCall, Open, achunks, aconnect, areceive, asend, broken
 from promptwire.gateway.openai import OpenAIWire
+from promptwire.masking import MASK
 from promptwire.proxy.refusals import JSON, Headers, RefusedError
 from promptwire.telemetry.operations import Observed
 
@@ -26,30 +27,52 @@ _STREAM: Headers = [
     (b"x-accel-buffering", b"no"),
 ]
 _DONE = b"data: [DONE]\n\n"
+# What is looked for in answers, of the secrets that an error masks: a dummy key, or a header's plain word or address,
+# may be what a model says, or an answer's own syntax.
+_TELLING = re.compile(r"(?!.*://)(?=.*[A-Za-z])(?=.*\d|.{20}|sk-).{8}")
 _ENDS = re.compile(rb'data:\s*\[DONE\]|[{,]\s*"finish_reason"\s*:\s*"|(?:^|\n)data:\s*\{\s*"error"')
 
 
-class Reply:
-    """One request's answer as it goes out; knows whether it has begun."""
+class Hiding:
+    """Masks the operator's key, and words of their headers, where a provider repeats them."""
 
-    __slots__ = ("_send", "headers", "status")
+    __slots__ = ("_secrets", "reach")
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets = sorted((word.encode() for word in secrets if _TELLING.match(word)), key=len, reverse=True)
+        self.reach = len(self._secrets[0]) - 1 if self._secrets else 0  # the most of one that a piece can end with
+
+    def __call__(self, data: bytes) -> bytes:
+        """A copy without them, or the same."""
+        for secret in self._secrets:
+            data = data.replace(secret, MASK.encode())
+        return data
+
+
+class Reply:
+    """One request's answer as it goes out, without what is to be hidden; knows whether it has begun."""
+
+    __slots__ = ("_send", "headers", "hide", "status")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.headers: Headers = []
+        self.hide = Hiding()
         self.status = 0
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head."""
         self.status = status
-        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *self.headers]})
+        shown = [(name, self.hide(value)) for name, value in headers]
+        await self._send({"type": "http.response.start", "status": status, "headers": [*shown, *self.headers]})
 
     async def write(self, body: bytes, *, more: bool) -> None:
-        """Send a part of the body."""
-        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+        """Send a part of the body, in which no secret may begin that the next one ends."""
+        await self._send({"type": "http.response.body", "body": self.hide(body), "more_body": more})
 
     async def whole(self, status: int, body: bytes, headers: Headers) -> None:
         """Send all of it."""
+        body = self.hide(body)
         await self.start(status, [(b"content-length", b"%d" % len(body)), *headers])
         await self.write(body, more=False)
 
@@ -65,6 +88,7 @@ class Reply:
 
 async def relay(call: ModelCall, reply: Reply, open_: Open, seen: Observed) -> None:
     """Answer with the model's completion. Raises ``GatewayError``."""
+    reply.hide = Hiding(call.secrets)
     if not isinstance(call.wire, OpenAIWire):
         with seen.sending():
             completion = await asend(call, open_)
@@ -81,6 +105,7 @@ async def relay(call: ModelCall, reply: Reply, open_: Open, seen: Observed) -> N
 
 async def relay_stream(call: ModelCall, reply: Reply, open_: Open, seen: Observed, *, usage: bool) -> None:
     """Answer with the model's chunks; without ``usage`` the last one, which has no choices, is left out."""
+    reply.hide = Hiding(call.secrets)
     with seen.sending():
         stack, answer = await aconnect(call, open_)
     # Around the stack, which a translation closes by itself, whatever ended it.
@@ -111,7 +136,7 @@ async def _translate(
 
 
 async def _forward(call: ModelCall, reply: Reply, answer: Arriving, seen: Observed) -> None:
-    lines = Lines()
+    lines = Lines(reply.hide)
     overhear = seen.overhearing(call.wire)
     try:
         async for data in answer.achunks():
@@ -126,14 +151,15 @@ async def _forward(call: ModelCall, reply: Reply, answer: Arriving, seen: Observ
 
 
 class Lines:
-    """Holds an unfinished line back, so that what is sent can be ended with an event of our own.
+    """Holds an unfinished line back, so that what is sent can be ended with an event of our own, and no secret is cut.
 
     Looks at no more than the stream's last bytes: whether they say that it has ended as it should.
     """
 
-    __slots__ = ("_tail", "rest")
+    __slots__ = ("_hide", "_tail", "rest")
 
-    def __init__(self) -> None:
+    def __init__(self, hide: Hiding) -> None:
+        self._hide = hide
         self.rest = b""
         self._tail = b""
 
@@ -143,7 +169,10 @@ class Lines:
         if data.endswith(b"\n") and not self.rest:
             return data
         text = self.rest + data
-        end = len(text) if len(text) > MAX_HELD else text.rfind(b"\n") + 1
+        end = text.rfind(b"\n") + 1
+        if len(text) > MAX_HELD:
+            text = self._hide(text)
+            end = len(text) - self._hide.reach
         self.rest = text[end:]
         return text[:end]
 

@@ -48,7 +48,7 @@ class _Seen:
     stored: Stored | None
     epochs: bytes
     absent: bool  # the backend has just said so to another process, whose word is not taken for it
-    locked: bool | None = None  # by us; None: Redis won't have a lock
+    locked: bool | None = None  # by us; None: Redis won't have a lock, or has one that is no process' of ours
 
     @property
     def worth_waiting_for(self) -> bool:
@@ -177,6 +177,7 @@ class RedisStore:
         def fill(pipe: Any) -> None:
             if token is not None:
                 pipe.set(_lock(key.name), token, nx=True, px=lasts)
+                pipe.pttl(_lock(key.name))
             pipe.getrange(_value(key.name), 0, MAX_VALUE)
             pipe.pttl(_value(key.name))
             for scope in scopes:
@@ -187,7 +188,7 @@ class RedisStore:
         value, left, *marks = answers[-4:]
         epochs = b".".join(mark if isinstance(mark, bytes) else b"" for mark in marks)
         current = None if any(self._linked.pending(scope) for scope in scopes) else epochs
-        locked = None if token is None or isinstance(answers[0], Exception) else bool(answers[0])
+        locked = None if token is None else _is_ours(*answers[:2])
         return _Seen(self._opened(key, value, left, current), epochs, value == ABSENT, locked)
 
     def _opened(self, key: StoreKey, value: Any, left: Any, epochs: bytes | None) -> Stored | None:
@@ -217,6 +218,13 @@ def _read(key: StoreKey, value: Any, left: Any, epochs: bytes | None) -> Stored:
     prompt = unseal(key, sealed, fetched_at=time.time() - age)
     fresh_for = int(milliseconds) / 1000 - age if marks == epochs and left > 0 else 0.0
     return Stored(prompt, max(fresh_for, 0.0), age)
+
+
+def _is_ours(taken: Any, left: Any) -> bool | None:
+    """Whether the lock was taken; one that outlasts all of ours is somebody else's, and holds nobody up."""
+    if isinstance(taken, Exception) or not isinstance(left, int):
+        return None
+    return bool(taken) or (None if left == -1 or left > LONGEST_LOCK * 1000 else False)
 
 
 def _check(answers: list[Any] | None) -> None:
