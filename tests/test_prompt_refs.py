@@ -81,3 +81,21 @@ def test_labels_that_nothing_can_show(label: str) -> None:
 def test_version_or_label() -> None:
     with pytest.raises(ConfigurationError, match="prompt 'hi': give a version or a label, not both"):
         PromptRef("hi", version=1, label="production")
+
+
+LONG = "x" * 1000
+
+
+@pytest.mark.parametrize("given", [{}, {"version": LONG}, {"label": LONG}])
+def test_a_thousand_characters_are_the_most(given: dict[str, str]) -> None:
+    assert PromptRef(LONG, **given).id == LONG  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"id": LONG + "x"}, {"version": LONG + "x"}, {"label": LONG + "x"}, {"id": LONG * 1000}, {"id": [LONG]}],
+)
+def test_longer_names_are_refused_and_not_repeated(given: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match=r"has at most 1000 characters|not \['x") as caught:
+        PromptRef(**{"id": "hi", **given})  # type: ignore[arg-type]
+    assert len(str(caught.value)) < 150
