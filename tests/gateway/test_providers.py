@@ -182,10 +182,12 @@ def test_a_providers_name_that_is_not_in_the_table() -> None:
         ("acme/acme-1", ["acme-1"], False),
         ("acme/acme-1", ["acme/*"], True),
         ("depot/openai/gpt-4o", ["openai/*"], False),
+        ("openai/acme/acme-1", ["acme/*"], False),
+        ("openai/acme/acme-1", ["openai/*"], True),
     ],
 )
 def test_allowed_models(model: str, patterns: list[str], *, allowed: bool) -> None:
-    named = prompt(*reversed(model.split("/", 1))) if model.startswith("depot") else prompt(model)
+    named = prompt(*reversed(model.split("/", 1))) if model.startswith(("depot", "openai/")) else prompt(model)
     for said, which in ((parse_model(model, BACKENDS), None), (parse_model("own/x", BACKENDS), named)):
         if allowed:
             assert choose(said, which, allowed_models=patterns).model in model

@@ -166,8 +166,12 @@ def _are_patterns(given: object) -> bool:
 
 
 def _allowed(provider: str, model: str, patterns: Sequence[str]) -> bool:
-    names = (f"{provider}/{model}", model) if provider == DEFAULT_PROVIDER else (f"{provider}/{model}",)
-    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+    """A pattern without a slash is for the names of ``openai`` alone, whose prefix may be left out."""
+    bare = provider == DEFAULT_PROVIDER
+    return any(
+        fnmatchcase(f"{provider}/{model}", pattern) or (bare and "/" not in pattern and fnmatchcase(model, pattern))
+        for pattern in patterns
+    )
 
 
 def _known() -> str:
