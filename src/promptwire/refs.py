@@ -49,7 +49,7 @@ def check_label(label: object, prompt_id: object) -> None:
     if not isinstance(label, str) or not label.strip():
         raise ConfigurationError(f"prompt {prompt_id!r:.100}: a label is a text that isn't empty, not {label!r:.30}")
     _check_length("label", label)
-    if not _is_sendable(label):
+    if not is_sendable(label):
         raise ConfigurationError(f"prompt {prompt_id!r:.100}: control characters are no part of a label")
 
 
@@ -65,13 +65,19 @@ def _check_id(prompt_id: object) -> None:
     if not isinstance(prompt_id, str) or not prompt_id.strip():
         raise ConfigurationError(f"a prompt id is a text that isn't empty, not {prompt_id!r:.30}")
     _check_length("id", prompt_id)
-    if any(part in {".", ".."} for part in prompt_id.replace("\\", "/").split("/")):
+    if leads_elsewhere(prompt_id):
         raise ConfigurationError(f"prompt id {prompt_id!r}: '.' and '..' are no part of a prompt's name")
-    if not _is_sendable(prompt_id):
+    if not is_sendable(prompt_id):
         raise ConfigurationError(f"prompt id {prompt_id!r}: control characters are no part of a prompt's name")
 
 
-def _is_sendable(name: str) -> bool:
+def leads_elsewhere(name: str) -> bool:
+    """Whether a part of it is ``.`` or ``..``, which survive quoting."""
+    return any(part in {".", ".."} for part in name.replace("\\", "/").split("/"))
+
+
+def is_sendable(name: str) -> bool:
+    """Whether it holds neither control characters nor halves of one."""
     return name.isprintable() or not any(ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in name)
 
 
@@ -81,7 +87,7 @@ def _version(given: object, prompt_id: str) -> int | str:
         _check_length("version", version)
     elif isinstance(version, str):
         version = int(version) if len(version) <= 10 else MAX_VERSION + 1
-    if isinstance(version, str) and version.strip() and _is_sendable(version):
+    if isinstance(version, str) and version.strip() and is_sendable(version):
         return version
     if isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= MAX_VERSION:
         return version

@@ -11,6 +11,14 @@ from promptwire.errors import ConfigurationError, PromptConfigError
 from promptwire.gateway.hosts import DEFAULT_PROVIDER, Provider, all_providers, find_provider
 from promptwire.params import nearest
 from promptwire.prompts import Prompt
+from promptwire.refs import is_sendable, leads_elsewhere
+
+# What would end or change the path of an URL that holds a model's name unquoted.
+_UNQUOTED = frozenset("?#%\\")
+# A deployment's name, which OpenAI's SDK puts there, has no slash; Fireworks' <model>#<deployment> goes into the body.
+_UNQUOTED_FOR = {
+    "azure": _UNQUOTED | {"/"}, "azure_openai": _UNQUOTED | {"/"}, "fireworks": _UNQUOTED - {"#"},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,20 @@ def choose_model(
         refusal = PromptConfigError if choice.prompt else ConfigurationError
         raise refusal(f"model {choice.provider}/{choice.model}{choice.named_by} is not among allowed_models")
     return choice
+
+
+def check_path(choice: Choice) -> None:
+    """Raises ``PromptConfigError`` where a framework's own model could ask another path than its own.
+
+    Its SDK may put the model's name into the URL as it is; a prompt's editor would choose what the key is sent for.
+    """
+    if choice.prompt is None or choice.model is None:
+        return
+    odd = _UNQUOTED_FOR.get(choice.provider, _UNQUOTED).intersection(choice.model)
+    if odd or leads_elsewhere(choice.model) or not is_sendable(choice.model):
+        raise PromptConfigError(
+            f"{choice.prompt.where}: {choice.model!r:.100} is no model's name for {choice.provider}"
+        )
 
 
 def choose(
