@@ -66,7 +66,7 @@ def version_and_a_stores_error(_: Publish, __: Path) -> object:
 
         put = drop = get
 
-    resolver = Resolver(MemoryBackend(), store=Failing())  # type: ignore[arg-type]
+    resolver = Resolver(MemoryBackend(), store=Failing())
     return resolver.find("p", version="CRITICAL\x9b\u202e")
 
 
@@ -94,6 +94,10 @@ def request_shown(publish: Publish, _: Path) -> object:
     return call(publish(f"CRITICAL {NAME}"))
 
 
+def third_partys_record(_: Publish, __: Path) -> None:
+    logging.getLogger("promptwire").warning("%(name)s", {"name": NAME})
+
+
 def third_partys_error(_: Publish, __: Path) -> object:
     class OwnError(BackendUnavailableError):
         def __init__(self, what: str) -> None:
@@ -104,7 +108,7 @@ def third_partys_error(_: Publish, __: Path) -> object:
 
 DOORS = [
     placeholder, variable, model_not_allowed, model_without_key, model_refused, version_and_a_stores_error,
-    held_back, jinja, file_in_a_listing, request_shown, third_partys_error,
+    held_back, jinja, file_in_a_listing, request_shown, third_partys_record, third_partys_error,
 ]  # fmt: skip
 
 

@@ -28,12 +28,16 @@ class _Lines(str):
 
 def _on_one_line(record: logging.LogRecord) -> bool:
     """Whatever names a record tells, of prompts, variables or files: none begins a line or drives a terminal."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(
-            one_line(str(arg)) if isinstance(arg, str | BaseException) and not isinstance(arg, _Lines) else arg
-            for arg in record.args
-        )
+    if isinstance(record.args, Mapping):
+        record.args = {name: _told(value) for name, value in record.args.items()}
+    else:
+        record.args = tuple(map(_told, record.args or ()))
     return True
+
+
+def _told(value: object) -> object:
+    foreign = isinstance(value, str | BaseException) and not isinstance(value, _Lines)
+    return one_line(str(value)) if foreign else value
 
 
 logger.addFilter(_on_one_line)
