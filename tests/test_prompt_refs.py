@@ -1,5 +1,7 @@
 """Which prompt is meant: what people type, and what is no prompt's name."""
 
+from typing import Any
+
 import pytest
 
 from promptwire import PromptRef
@@ -81,3 +83,21 @@ def test_labels_that_nothing_can_show(label: str) -> None:
 def test_version_or_label() -> None:
     with pytest.raises(ConfigurationError, match="prompt 'hi': give a version or a label, not both"):
         PromptRef("hi", version=1, label="production")
+
+
+LONG = "x" * 1000
+
+
+@pytest.mark.parametrize("given", [{}, {"version": LONG}, {"label": LONG}])
+def test_a_thousand_characters_are_the_most(given: dict[str, str]) -> None:
+    assert PromptRef(LONG, **given).id == LONG
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"id": LONG + "x"}, {"version": LONG + "x"}, {"label": LONG + "x"}, {"id": LONG * 1000}, {"id": [LONG]}],
+)
+def test_longer_names_are_refused_and_not_repeated(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"has at most 1000 characters|not \['x") as caught:
+        PromptRef(**{"id": "hi", **given})
+    assert len(str(caught.value)) < 150

@@ -229,6 +229,17 @@ def test_memory_is_bounded_however_prompts_are_typed(stub: type[Stub]) -> None:
     assert len(alive) <= 50
 
 
+@pytest.mark.parametrize("given", [{"version": "x" * 1001}, {"label": "x" * 1001}, {"label": {"x" * 1001: 1}}, {}])
+def test_nothing_is_kept_of_a_name_that_is_too_long(stub: type[Stub], given: dict[str, Any]) -> None:
+    backend = stub()
+    resolver = Resolver(backend)
+    prompt_id = "welcome" if given else "x" * 1001
+    with pytest.raises(ConfigurationError, match="has at most 1000 characters") as caught:
+        resolver.resolve(prompt_id, **given)
+    assert len(str(caught.value)) < 150
+    assert (resolver.invalidate(), len(backend.fetched)) == (0, 0)
+
+
 def test_memory_is_bounded_however_many_credentials_ask(stub: type[Stub]) -> None:
     resolver = Resolver(stub(), max_entries=10)
     for number in range(50):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.conftest import Door
 
 WEIGHTS = {"production": 90, "candidate": 10}
-LABELS = st.text(min_size=1, max_size=8).filter(str.strip)
+LABELS = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"]), min_size=1, max_size=8).filter(str.strip)
 MANY = st.dictionaries(LABELS, st.floats(0.001, 1000), min_size=1, max_size=6)
 KEYS = st.text(max_size=20) | st.integers()
 

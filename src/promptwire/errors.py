@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from promptwire.display import Displayed
+from promptwire.unseen import one_line
 
 if TYPE_CHECKING:
     from promptwire.display.view import View
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 class PromptwireError(Displayed, Exception):
     """The base of every error raised by Promptwire."""
+
+    def __str__(self) -> str:
+        """The message; what others have named in it neither begins a line of a log nor drives a terminal."""
+        return one_line(super().__str__())
 
     def _view(self) -> "View":
         from promptwire.display.errors import error_view

@@ -12,11 +12,35 @@ from typing import TYPE_CHECKING
 
 from promptwire.masking import masked
 from promptwire.params import PROMPT_PARAMS
+from promptwire.unseen import one_line, printable
 
 if TYPE_CHECKING:
     from promptwire.exchange import Request
 
 logger = logging.getLogger("promptwire")
+
+
+class _Lines(str):
+    """A text of several lines, all of which are ours."""
+
+    __slots__ = ()
+
+
+def _on_one_line(record: logging.LogRecord) -> bool:
+    """Whatever names a record tells, of prompts, variables or files: none begins a line or drives a terminal."""
+    if isinstance(record.args, Mapping):
+        record.args = {name: _told(value) for name, value in record.args.items()}
+    else:
+        record.args = tuple(map(_told, record.args or ()))
+    return True
+
+
+def _told(value: object) -> object:
+    foreign = isinstance(value, str | BaseException) and not isinstance(value, _Lines)
+    return one_line(str(value)) if foreign else value
+
+
+logger.addFilter(_on_one_line)
 
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _SAFE_HEADERS = {"content-type", "accept", "anthropic-version", "user-agent"}
@@ -46,7 +70,7 @@ def show_request(request: "Request") -> None:
     """Log the request that goes out, as a curl command without its keys."""
     if not logger.isEnabledFor(logging.DEBUG):
         return
-    logger.debug("POST Request Sent from Promptwire:\n%s", as_curl(request))
+    logger.debug("POST Request Sent from Promptwire:\n%s", _Lines(as_curl(request)))
 
 
 def as_curl(request: "Request") -> str:
@@ -70,12 +94,13 @@ def show_resolved(model: object, messages: Callable[[], Sequence[object]], param
     shown = {name: value if name in PROMPT_PARAMS else "*****" for name, value in params.items() if value is not None}
     body = masked({"model": model, "messages": messages(), **shown})
     text = json.dumps(body, indent=2, ensure_ascii=False, default=lambda value: f"<{type(value).__name__}>")
-    logger.debug("POST Request Sent from Promptwire:\n%s", text)
+    logger.debug("POST Request Sent from Promptwire:\n%s", _Lines(printable(text)))
 
 
 def show_foreign(what: str, error: BaseException) -> None:
     """Log an error that isn't ours by its kind and its frames: what its text repeats, nobody knows."""
-    logger.error("%s raised %s\n%s", what, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    frames = _Lines("".join(traceback.format_tb(error.__traceback__)))
+    logger.error("%s raised %s\n%s", what, type(error).__name__, frames)
 
 
 def _masked(name: str, value: str) -> str:
@@ -83,7 +108,7 @@ def _masked(name: str, value: str) -> str:
 
 
 def _pretty(body: bytes) -> str:
-    return json.dumps(masked(json.loads(body)), indent=2, ensure_ascii=False)
+    return printable(json.dumps(masked(json.loads(body)), indent=2, ensure_ascii=False))
 
 
 class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]

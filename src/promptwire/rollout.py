@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from promptwire.backends import backend_prefix
 from promptwire.errors import ConfigurationError
+from promptwire.refs import check_label
 
 Label: TypeAlias = str | Mapping[str, float] | None
 """One label, or several with their weights."""
@@ -45,15 +46,14 @@ def _time(entry: str, weight: float) -> float:
 
 def _checked(prompt_id: object, given: Mapping[str, float]) -> dict[str, float]:
     for name, weight in given.items():
-        if not isinstance(name, str) or not name.strip():
-            raise ConfigurationError(f"prompt {prompt_id!r}: a label is a text that isn't empty, not {name!r}")
+        check_label(name, prompt_id)
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1e9:
             raise ConfigurationError(
-                f"prompt {prompt_id!r}: the weight of label {name!r} is a number from 0 to 1e9, not {weight!r:.30}"
+                f"prompt {prompt_id!r:.100}: the weight of label {name!r} is a number from 0 to 1e9, not {weight!r:.30}"
             )
     weights = {name: float(weight) for name, weight in given.items() if weight > 0}
     if not weights:
-        raise ConfigurationError(f"prompt {prompt_id!r}: at least one label has a weight above 0")
+        raise ConfigurationError(f"prompt {prompt_id!r:.100}: at least one label has a weight above 0")
     return weights
 
 

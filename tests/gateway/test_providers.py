@@ -7,7 +7,7 @@ import pytest
 from promptwire import Prompt
 from promptwire.errors import ConfigurationError, PromptConfigError
 from promptwire.gateway.hosts import PROVIDERS, Provider
-from promptwire.gateway.providers import CallerModel, choose, parse_model, split_provider
+from promptwire.gateway.providers import CallerModel, Choice, check_path, choose, parse_model, split_provider
 
 BACKENDS = frozenset({"langfuse", "files", "memory"})
 OTHERS = (
@@ -182,10 +182,12 @@ def test_a_providers_name_that_is_not_in_the_table() -> None:
         ("acme/acme-1", ["acme-1"], False),
         ("acme/acme-1", ["acme/*"], True),
         ("depot/openai/gpt-4o", ["openai/*"], False),
+        ("openai/acme/acme-1", ["acme/*"], False),
+        ("openai/acme/acme-1", ["openai/*"], True),
     ],
 )
 def test_allowed_models(model: str, patterns: list[str], *, allowed: bool) -> None:
-    named = prompt(*reversed(model.split("/", 1))) if model.startswith("depot") else prompt(model)
+    named = prompt(*reversed(model.split("/", 1))) if model.startswith(("depot", "openai/")) else prompt(model)
     for said, which in ((parse_model(model, BACKENDS), None), (parse_model("own/x", BACKENDS), named)):
         if allowed:
             assert choose(said, which, allowed_models=patterns).model in model
@@ -207,3 +209,34 @@ def test_keys_are_not_shown() -> None:
 def test_a_callers_provider_without_a_row() -> None:
     with pytest.raises(ConfigurationError, match="there is no provider 'nobody'; known are acme"):
         choose(CallerModel(None, "nobody", "m", "key"), None)
+
+
+@pytest.mark.parametrize(
+    ("model", "provider"),
+    [
+        ("ft:gpt-4o:org::id", "openai"), ("llama3:8b", "ollama"), ("anthropic/claude-3.5", "openrouter"),
+        ("accounts/f/models/m#accounts/f/deployments/d", "fireworks"), ("gpt-4.1...", "azure"), ("@cf/x", "openai"),
+        ("arn:aws:bedrock:eu-west-1:1:inference-profile/m", "bedrock"), (None, "azure"),
+    ],
+)  # fmt: skip
+def test_a_models_name_may_hold(model: str | None, provider: str) -> None:
+    check_path(Choice(provider, model, prompt(model)))
+
+
+LEADING = ["..", "a/../b", "a/./b", "a\\..\\b", "a\\b", "m:count?", "m#", "..%2fx", "a\nb", "a\x1bb", "a\ud800"]
+
+
+@pytest.mark.parametrize("model", LEADING)
+@pytest.mark.parametrize("provider", ["azure", "gemini", "fireworks", "openai", "their own"])
+def test_a_prompts_model_that_could_lead_elsewhere(model: str, provider: str) -> None:
+    if (model, provider) == ("m#", "fireworks"):
+        return
+    with pytest.raises(PromptConfigError, match=f"langfuse prompt 'p': .* is no model's name for {provider}"):
+        check_path(Choice(provider, model, prompt(model)))
+    check_path(Choice(provider, model))  # the caller's own affair
+
+
+def test_a_deployment_has_no_slash() -> None:
+    for provider in ("azure", "azure_openai"):
+        with pytest.raises(PromptConfigError, match="no model's name for azure"):
+            check_path(Choice(provider, "gpt-4o/x", prompt("gpt-4o/x")))

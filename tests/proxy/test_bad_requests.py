@@ -68,6 +68,10 @@ def test_a_body_that_is_no_json_object(proxy: Running, content: bytes) -> None:
         ({"model": "clerk", "prompt_id": ""}, "invalid_request", "prompt_id"),
         ({"model": "clerk", "prompt_id": "../x"}, "invalid_request", "prompt_id"),
         ({"model": "clerk", "prompt_id": "a\nb"}, "invalid_request", "prompt_id"),
+        ({"model": "clerk", "prompt_id": "a" * 1001}, "invalid_request", "prompt_id"),
+        ({"model": "clerk", "prompt_id": "p", "prompt_version": "a" * 1001}, "invalid_request", "prompt_version"),
+        ({"model": "clerk", "prompt_id": "p", "prompt_label": "a" * 1001}, "invalid_request", "prompt_label"),
+        ({"model": "clerk", "prompt_id": "p", "prompt_label": {"a" * 1001: 1}}, "invalid_request", "prompt_label"),
         ({"model": "clerk", "prompt_id": "p", "prompt_version": 0}, "invalid_request", "prompt_version"),
         ({"model": "clerk", "prompt_id": "p", "prompt_version": True}, "invalid_request", "prompt_version"),
         ({"model": "clerk", "prompt_id": "p", "prompt_version": 10**30}, "invalid_request", "prompt_version"),
@@ -88,6 +92,7 @@ def test_a_body_that_is_no_json_object(proxy: Running, content: bytes) -> None:
 def test_a_field_that_is_wrong_is_named(proxy: Running, body: dict[str, Any], code: str, param: str) -> None:
     answer = proxy.http.post("/v1/chat/completions", json=body)
     assert refused(answer) == (400, code, param)
+    assert len(answer.content) < 1000
     still_serves(proxy)
 
 

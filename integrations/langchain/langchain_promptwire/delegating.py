@@ -15,7 +15,7 @@ from langchain_promptwire.gateway import ChatPromptwireGateway
 from promptwire.backends import known_backends
 from promptwire.errors import ConfigurationError, PromptConfigError
 from promptwire.gateway.hosts import DEFAULT_PROVIDER, find_provider
-from promptwire.gateway.providers import CallerModel, Choice, Target, aim, model_of, parse_model
+from promptwire.gateway.providers import CallerModel, Choice, Target, aim, check_path, model_of, parse_model
 from promptwire.params import merge_params
 from promptwire.prompts import Prompt
 
@@ -90,6 +90,8 @@ class Delegating(ModelFields):
     ) -> Runnable[Any, Any]:
         """What runs, under the name of the chosen model; what a factory makes it with leaves ``params``."""
         fixed = self._fixed
+        if not self._is_gateway:
+            check_path(choice)
         if fixed is not None:
             self._check_fixed(bare(fixed), caller, choice)
             return self._keep((choice.provider, choice.model), lambda: self._copy(bare(fixed), choice))

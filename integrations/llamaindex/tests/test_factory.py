@@ -130,6 +130,20 @@ def test_which_model_it_is_asked_for(
     assert asked == [wanted]
 
 
+@pytest.mark.parametrize("model", ["azure/gpt-4o/../../../secret#", "azure/gpt-4o/x", "azure/gpt-4o?x="])
+def test_a_prompts_model_that_could_lead_elsewhere_is_not_made(
+    model: str, library: MemoryBackend, factory: Factory, openai: FakeOpenAI
+) -> None:
+    library.publish("odd", "Hi", config={"model": model})
+    with pytest.raises(PromptConfigError, match="no model's name for azure"):
+        over(factory, library, prompt_id="odd").chat([])
+    like = OpenAILike(model="m", api_key=openai.api_key, api_base=openai.url, is_chat_model=True)
+    library.publish("odd", "Hi", config={"model": model.removeprefix("azure/") + "#"})
+    with pytest.raises(PromptConfigError, match="no model's name for openai"):
+        Promptwire(llm=like, resolver=Resolver(library), prompt_id="odd").chat([])
+    assert (factory.asked, openai.count) == ([], 0)
+
+
 def test_a_hundred_threads_make_one(chosen: MemoryBackend, mock: Any) -> None:
     made: list[LLM] = []
     gate = threading.Barrier(100)

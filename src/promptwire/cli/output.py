@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from promptwire.display.view import UNSEEN, readable
+from promptwire.unseen import UNSEEN, readable
 
 _BREAKS = str.maketrans({"\t": " ", "\n": " ", "\r": " "})
 

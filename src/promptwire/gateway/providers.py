@@ -11,6 +11,14 @@ from promptwire.errors import ConfigurationError, PromptConfigError
 from promptwire.gateway.hosts import DEFAULT_PROVIDER, Provider, all_providers, find_provider
 from promptwire.params import nearest
 from promptwire.prompts import Prompt
+from promptwire.refs import is_sendable, leads_elsewhere
+
+# What would end or change the path of an URL that holds a model's name unquoted.
+_UNQUOTED = frozenset("?#%\\")
+# A deployment's name, which OpenAI's SDK puts there, has no slash; Fireworks' <model>#<deployment> goes into the body.
+_UNQUOTED_FOR = {
+    "azure": _UNQUOTED | {"/"}, "azure_openai": _UNQUOTED | {"/"}, "fireworks": _UNQUOTED - {"#"},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,20 @@ def choose_model(
     return choice
 
 
+def check_path(choice: Choice) -> None:
+    """Raises ``PromptConfigError`` where a framework's own model could ask another path than its own.
+
+    Its SDK may put the model's name into the URL as it is; a prompt's editor would choose what the key is sent for.
+    """
+    if choice.prompt is None or choice.model is None:
+        return
+    odd = _UNQUOTED_FOR.get(choice.provider, _UNQUOTED).intersection(choice.model)
+    if odd or leads_elsewhere(choice.model) or not is_sendable(choice.model):
+        raise PromptConfigError(
+            f"{choice.prompt.where}: {choice.model!r:.100} is no model's name for {choice.provider}"
+        )
+
+
 def choose(
     caller: CallerModel,
     prompt: Prompt | None,
@@ -166,8 +188,12 @@ def _are_patterns(given: object) -> bool:
 
 
 def _allowed(provider: str, model: str, patterns: Sequence[str]) -> bool:
-    names = (f"{provider}/{model}", model) if provider == DEFAULT_PROVIDER else (f"{provider}/{model}",)
-    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+    """A pattern without a slash is for the names of ``openai`` alone, whose prefix may be left out."""
+    bare = provider == DEFAULT_PROVIDER
+    return any(
+        fnmatchcase(f"{provider}/{model}", pattern) or (bare and "/" not in pattern and fnmatchcase(model, pattern))
+        for pattern in patterns
+    )
 
 
 def _known() -> str:

@@ -6,13 +6,16 @@ import pickle
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
+import openai as openai_sdk
 import pytest
+from langchain.chat_models import init_chat_model
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
-from langchain_openai import ChatOpenAI
+from langchain_openai import AzureChatOpenAI, ChatOpenAI
 
+import promptwire
 from langchain_promptwire import ChatPromptwire, ChatPromptwireGateway
 from promptwire.errors import ConfigurationError, PromptConfigError
 from promptwire.gateway.hosts import PROVIDERS, Provider
@@ -232,3 +235,29 @@ def test_showing_a_call_never_fails_it(caplog: pytest.LogCaptureFixture) -> None
     assert model.invoke([HumanMessage(blocks[:1]), HumanMessage(blocks[1:])]).content == "yes"
     for word in ("POST Request Sent", "file.pdf", "another maker"):
         assert word in caplog.text
+
+
+@pytest.mark.parametrize("way", ["llm", "factory"])
+def test_a_prompts_model_asks_no_other_path_of_azures_host(
+    way: str, openai: FakeOpenAI, langfuse: FakeLangfuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    azure = {
+        "AZURE_OPENAI_ENDPOINT": openai.url,
+        "AZURE_OPENAI_API_KEY": "sk-azure",
+        "OPENAI_API_VERSION": "2024-10-21",
+    }
+    for name, value in azure.items():
+        monkeypatch.setenv(name, value)
+    given: Any = (
+        {"llm": AzureChatOpenAI(model="gpt-4o", max_retries=0), "allowed_models": ("azure/gpt-4o*",)}
+        if way == "llm"
+        else {"llm": init_chat_model, "model": "langfuse/azure/gpt-4o", "max_retries": 0}
+    )
+    for model in ("gpt-4o/../../../secret#", "gpt-4o/x", "gpt-4o?x=", "gpt-4o%2f..", "gpt-4o-2"):
+        langfuse.publish("named", "Hi", config={"model": model})
+        promptwire.invalidate()
+        with pytest.raises(openai_sdk.APIStatusError if model == "gpt-4o-2" else PromptConfigError):
+            chat(**{**given, "prompt_id": "named"}).invoke([])
+    assert [request.path.partition("/openai")[2] for request in openai.requests] == [
+        "/deployments/gpt-4o-2/chat/completions"
+    ]

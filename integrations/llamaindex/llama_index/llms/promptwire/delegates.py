@@ -26,7 +26,7 @@ from pydantic import SecretStr
 from promptwire.backends import known_backends
 from promptwire.errors import ConfigurationError, PromptConfigError, PromptwireError
 from promptwire.gateway.hosts import find_provider
-from promptwire.gateway.providers import CallerModel, Choice, aim, choose_model, model_of, parse_model
+from promptwire.gateway.providers import CallerModel, Choice, aim, check_path, choose_model, model_of, parse_model
 from promptwire.prompts import Prompt
 from promptwire.workers import rebuild_after_fork
 
@@ -131,6 +131,8 @@ class Delegates:
                 f"model {choice.provider}/{choice.model}{choice.named_by} is not one of {caller.provider}'s, which "
                 "llm= runs: give llm_factory= instead, or ignore_prompt_model=True to stay with it"
             )
+        if self.given and not isinstance(self.llm, PromptwireGateway):
+            check_path(choice)
         return choice
 
     def reporting(self, llm: LLM, manager: CallbackManager) -> LLM:
