@@ -52,19 +52,25 @@ def _watched() -> Iterator["Canaries"]:
 
     with watching() as canaries:
         yield canaries
+    _judge(canaries)
+
+
+def _judge(canaries: "Canaries", *, may_show: bool = False) -> None:
+    """On what was seen since it was called last, which begins before a test's own fixtures do."""
+    seen, canaries.seen = canaries.seen, []
+    if seen and not may_show:
+        pytest.fail("a key was shown: " + "; ".join(seen[:5]))
 
 
 @pytest.fixture(autouse=True)
 def _no_key_is_shown(request: pytest.FixtureRequest, _watched: "Canaries") -> Iterator[None]:
     """Over the whole suite: a test that shows a key, wherever, fails, but one that says why it may."""
-    _watched.seen.clear()
     yield
     _watched.end()
     folder = request.node.funcargs.get("tmp_path") if hasattr(request.node, "funcargs") else None
     if folder is not None:
         _watched.look_through(folder)
-    if _watched.seen and request.node.get_closest_marker("shows_keys") is None:
-        pytest.fail("a key was shown: " + "; ".join(_watched.seen[:5]))
+    _judge(_watched, may_show=request.node.get_closest_marker("shows_keys") is not None)
 
 
 @pytest.hookimpl(wrapper=True)

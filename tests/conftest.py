@@ -194,4 +194,5 @@ def telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator["Telemetry"]:
     made.trace(made.tracers)
     made.measure(made.meters)
     yield made
+    made.points("")  # what the test hasn't read is watched for keys, too
     made.meters.shutdown()

@@ -1,4 +1,4 @@
-"""What ``on_event`` is told of, and that it can neither fail nor slow a call."""
+"""What ``on_event`` is told of, and that it can fail no call. It may slow one: it runs on the thread that tells."""
 
 from __future__ import annotations
 

@@ -112,6 +112,7 @@ def serving(folder: Path, *words: str, before: tuple[str, ...] = ()) -> Iterator
             yield port
         finally:
             process.send_signal(2)
+            process.communicate()  # what it said is watched for keys
     assert process.returncode == 0
 
 

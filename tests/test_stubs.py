@@ -26,9 +26,49 @@ HOSTILE = (
     "a'b", 'a"b', "#x", "__import__('os').system('x')", "x\u2028y", "\u202ex", "..x", "x" * 300, "_", "-", "ªbject",
 )  # fmt: skip
 
+FRONT_DOORS = """
+import stubs
+from langchain_promptwire import ChatPromptwire
+from langchain_promptwire import ManagedPromptTemplate as ForLangChain
+from llama_index.llms.promptwire import ManagedPromptTemplate as ForLlamaIndex
+from llama_index.llms.promptwire import Promptwire
+from promptwire import Resolver, acompletion, aresolve, completion, resolve, variables
+
+which: stubs.PromptId = "support/reply"
+reply: stubs.SupportReply = {"question": "Where?", "first name": "Ann"}
+llm, chat = Promptwire(model="gpt-4o", prompt_id=which), ChatPromptwire(model="gpt-4o", prompt_id=which)
+
+Resolver(contracts=stubs.CONTRACTS).resolve(which, variables=reply)
+resolve(which, variables=reply)
+completion(model="gpt-4o", prompt_id=which, prompt_variables=reply)
+chat.invoke([], prompt_variables=reply)
+chat.with_prompt(which, **reply)
+llm.complete("", prompt_variables=reply)
+Promptwire(model="gpt-4o", prompt_id=which, prompt_variables=reply)
+ForLangChain(which, partial_variables=reply)
+ForLangChain(which).invoke(reply)
+ForLangChain(which).format_messages(**reply)
+ForLlamaIndex(which).format(**reply)
+ForLlamaIndex(which).partial_format(**reply)
+with variables(**reply):
+    pass
+
+async def ask() -> None:
+    await aresolve(which, variables=reply)
+    await acompletion(model="gpt-4o", prompt_id=which, prompt_variables=reply)
+    await chat.ainvoke([], prompt_variables=reply)
+    await llm.acomplete("", prompt_variables=reply)
+"""
+
 
 def entry(prompt_id: str, text: str, **fields: Any) -> Locked:
     return Locked("langfuse", PromptRef(prompt_id), Prompt(prompt_id, text=text, **fields))
+
+
+def checked(folder: Path, *files: str) -> subprocess.CompletedProcess[str]:
+    pytest.importorskip("mypy", reason="the floor's environment has no type checker")
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--config-file=", *files]
+    return subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
 
 
 def loaded(source: str) -> dict[str, Any]:
@@ -90,13 +130,19 @@ def test_hostile_ids_and_variables_pass_strict_mypy_and_a_wrong_use_does_not(tmp
     (tmp_path / "good.py").write_text(use, "utf-8")
     wrong = "bad: stubs.SupportReply = {'class': 1}\nnone: stubs.PromptId = 'nowhere'\n"
     (tmp_path / "bad.py").write_text(use + wrong, "utf-8")
-    pytest.importorskip("mypy", reason="the floor's environment has no type checker")
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--config-file="]
-    good = subprocess.run([*command, "stubs.py", "good.py"], cwd=tmp_path, check=False, capture_output=True, text=True)
+    good = checked(tmp_path, "stubs.py", "good.py")
     assert good.returncode == 0, good.stdout
-    bad = subprocess.run([*command, "bad.py"], cwd=tmp_path, check=False, capture_output=True, text=True)
+    bad = checked(tmp_path, "bad.py")
     assert "Missing keys" in bad.stdout
     assert "[assignment]" in bad.stdout
+
+
+@pytest.mark.timeout(300)  # the frameworks are read, too
+def test_every_front_door_takes_what_the_module_declares(tmp_path: Path) -> None:
+    (tmp_path / "stubs.py").write_text(make_stubs([entry("support/reply", "{{question}} {{first name}}")]), "utf-8")
+    (tmp_path / "use.py").write_text(FRONT_DOORS, "utf-8")
+    done = checked(tmp_path, "use.py")
+    assert done.returncode == 0, done.stdout
 
 
 @given(st.lists(st.text(min_size=1) | st.sampled_from(HOSTILE), max_size=8, unique=True), st.lists(st.text()))

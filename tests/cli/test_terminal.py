@@ -14,6 +14,7 @@ import pytest
 
 from promptwire.cli import output
 from promptwire.testing import FakeLangfuse
+from tests.doubles.canaries import CANARIES
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
@@ -44,6 +45,7 @@ def on_a_terminal(*arguments: str, columns: int = 80, **environment: str) -> tup
     code = process.wait(60)
     reader.join(60)
     os.close(parent)
+    CANARIES.look("terminal", bytes(printed))
     return code, printed.decode().replace("\r\n", "\n")
 
 

@@ -19,13 +19,17 @@ LARGE = 50_000_000
 
 @dataclass(frozen=True)
 class Fault:
-    """``strike`` has the host fail; ``status`` is the error's, and a ``slow`` one takes all the time there is."""
+    """``strike`` has the host fail; ``status`` is the error's, and a ``slow`` one takes all the time there is.
+
+    ``believed`` is for how many seconds docs/freshness.md says that it is taken to hold.
+    """
 
     strike: Callable[[Host], object]
     error: type[PromptwireError]
     status: int | None = None
     retryable: bool = False
     slow: bool = False
+    believed: float = 5
     way: str = "direct"
 
     def reach(self, host: Host, trusted: Callable[[], Certificate]) -> Backend:
@@ -36,7 +40,7 @@ class Fault:
 
 
 def unavailable(strike: Callable[[Host], object], status: int | None = None, **more: Any) -> Fault:
-    return Fault(strike, BackendUnavailableError, status, retryable=True, **more)
+    return Fault(strike, BackendUnavailableError, status, retryable=True, **{"believed": 10, **more})
 
 
 def refusing(status: int, error: type[PromptwireError]) -> Fault:
@@ -59,7 +63,7 @@ FAULTS = {
     "403": refusing(403, BackendAuthError),
     "404": refusing(404, PromptNotFoundError),
     "409": refusing(409, BackendError),
-    "429 with Retry-After": unavailable(lambda host: host.server.fail(429, retry_after=60), 429),
+    "429 with Retry-After": unavailable(lambda host: host.server.fail(429, retry_after=60), 429, believed=60),
     "429 without": unavailable(lambda host: host.server.fail(429), 429),
     "500": unavailable(lambda host: host.server.fail(500), 500),
     "503": unavailable(lambda host: host.server.fail(503), 503),

@@ -13,9 +13,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from promptwire import PromptwireError, RenderedPrompt, Resolver
+from promptwire import RenderedPrompt, Resolver
 from promptwire.backends.langfuse import LangfuseBackend
-from tests.load.plan import MAX_STALE, PROMPTS, TIMEOUT, Plan
+from tests.load.plan import MAX_STALE, PROMPTS, TIMEOUT, Plan, max_stale
 from tests.load.stalls import Stepped, Worst, tick
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -43,7 +43,7 @@ class Judge:
         with self._lock:
             self.sources[rendered.source] += 1
             self.oldest[rendered.source] = max(age, self.oldest.get(rendered.source, 0.0))
-            if rendered.source == "stale" and age > MAX_STALE:
+            if rendered.source == "stale" and age > max_stale(number):
                 self.beyond.append((f"p{number}", time.monotonic(), age))
 
     def error(self, told: str) -> None:
@@ -52,13 +52,12 @@ class Judge:
 
 
 class Load:
-    """One resolver, asked by tasks of one loop and by threads."""
+    """A resolver for each ``max_stale``, asked by tasks of one loop and by threads."""
 
     def __init__(self, plan: Plan, options: dict[str, Any]) -> None:
         backend = LangfuseBackend("pk-lf-load", "sk-lf-load", options["url"])
-        self._resolver = Resolver(
-            backend, store=options["store"] or False, cache_ttl=options["ttl"], max_stale=MAX_STALE, timeout=TIMEOUT
-        )
+        fixed = {"store": options["store"] or False, "cache_ttl": options["ttl"], "timeout": TIMEOUT}
+        self._resolvers = {most: Resolver(backend, max_stale=most, **fixed) for most in (0.0, MAX_STALE)}
         self._options = options
         self._judge = Judge(plan)
         self._end = 0.0
@@ -67,7 +66,10 @@ class Load:
 
     def warm(self) -> None:
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda number: self._resolver.get_prompt(f"p{number}", timeout=60), range(PROMPTS)))
+            list(pool.map(lambda number: self._of(number).get_prompt(f"p{number}", timeout=60), range(PROMPTS)))
+
+    def _of(self, number: int) -> Resolver:
+        return self._resolvers[max_stale(number)]
 
     def run(self) -> dict[str, Any]:
         self._end = time.monotonic() + self._options["seconds"]
@@ -89,11 +91,11 @@ class Load:
         while time.monotonic() < self._end:
             number, who = dice.randrange(PROMPTS), f"u{dice.random()}"
             try:
-                self._judge.answer(number, who, self._resolver.resolve(f"p{number}", variables={"who": who}))
-            except PromptwireError as error:
+                self._judge.answer(number, who, self._of(number).resolve(f"p{number}", variables={"who": who}))
+                if dice.random() < 0.001:
+                    self._of(number).invalidate(f"p{number}")
+            except Exception as error:  # noqa: BLE001 - it would end the thread, which nobody saw
                 self._judge.error(f"{error!r}")
-            if dice.random() < 0.001:
-                self._resolver.invalidate(f"p{number}")
             time.sleep(self._options["think"] * dice.uniform(0.5, 1.5))
 
     async def _task(self, seed: int) -> None:
@@ -102,9 +104,9 @@ class Load:
         while time.monotonic() < self._end:
             number, who = dice.randrange(PROMPTS), f"u{dice.random()}"
             try:
-                call = self._resolver.aresolve(f"p{number}", variables={"who": who})
+                call = self._of(number).aresolve(f"p{number}", variables={"who": who})
                 self._judge.answer(number, who, await Stepped(call, self._steps))
-            except PromptwireError as error:
+            except Exception as error:  # noqa: BLE001 - as above
                 self._judge.error(f"{error!r}")
             await asyncio.sleep(self._options["think"] * dice.uniform(0.5, 1.5))
 

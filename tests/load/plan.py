@@ -6,6 +6,8 @@ from typing import Any
 
 PROMPTS = 500
 MAX_STALE, TIMEOUT = 12.0, 5.0
+STRICT = 50
+"""Of so many prompts one is never to be stale but for a failure, which shows in a short run as well."""
 PERIOD = 2.0
 """Seconds between two versions of a prompt; each has a phase of its own."""
 
@@ -30,6 +32,11 @@ class Plan:
 
     def told(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def max_stale(number: int) -> float:
+    """That which the prompt is asked for with."""
+    return MAX_STALE if number % STRICT else 0.0
 
 
 def prompt_row(name: str, version: int) -> dict[str, Any]:

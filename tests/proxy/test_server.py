@@ -50,6 +50,7 @@ def process(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
             yield running, line.rpartition(" at ")[2].strip()
         finally:
             running.kill()
+            running.communicate()  # what else it said is watched for keys
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
