@@ -26,6 +26,7 @@ from promptwire import (
 )
 from promptwire.backends.chain import Chain
 from promptwire.backends.memory import MemoryBackend
+from promptwire.display.view import readable
 from promptwire.lock import Locked, dump_lock, parse_lock, read_lock, take_lock, write_lock
 from promptwire.testing import FakeLangfuse
 
@@ -141,7 +142,8 @@ def test_what_is_read_is_what_was_written_in_one_order(entries: dict[tuple[str, 
     assert set(parse_lock(text)) == set(locked)
     assert dump_lock(parse_lock(text)) == text
     text.encode()
-    assert all(char.isprintable() or char == "\n" for char in text)
+    assert all(char.isprintable() or char in "\n\u200c\u200d" for char in text)
+    assert readable(text) == text
 
 
 def test_what_could_mislead_a_reviewer_is_escaped() -> None:

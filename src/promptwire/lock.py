@@ -20,13 +20,13 @@ from promptwire.errors import BackendUnavailableError, ConfigurationError, raise
 from promptwire.prompts import Prompt
 from promptwire.refs import PromptRef
 from promptwire.stores.records import RecordError, from_record, to_record
+from promptwire.unseen import printable
 
 if TYPE_CHECKING:
     from promptwire.resolver import Resolver
 
 FORMAT = 1
 CONCURRENCY = 8
-_UNUSUAL = re.compile(r"[^\n -~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,6 @@ def dump_lock(entries: Iterable[Locked]) -> str:
     body = ",\n".join(lines)
     text = f'{{\n"promptwire_lock": {FORMAT},\n"prompts": [\n{body}\n]\n}}\n'
     return printable(text)
-
-
-def printable(text: str) -> str:
-    """The text, with what a terminal or a reviewer's eye could be misled by as JSON's escapes."""
-    return _UNUSUAL.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 
 def write_lock(path: str | os.PathLike[str], entries: Iterable[Locked]) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from promptwire.errors import PromptNotFoundError, PromptwireError
-from promptwire.lock import CONCURRENCY, Locked, ask_backend, printable
+from promptwire.lock import CONCURRENCY, Locked, ask_backend
 from promptwire.prompts import Prompt
 from promptwire.resolver import Resolver
+from promptwire.unseen import printable
 
 Kind = Literal["moved", "variables", "text", "child", "config", "gone", "unknown"]
 

@@ -1,20 +1,15 @@
 """What a display shows, before it is text, Markdown or HTML."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from promptwire.unseen import spelled
 
 Kind = Literal["text", "variable", "value", "missing", "added", "removed"]
 
 MAX_SHOWN = 100_000
 """Characters of one message that a display shows; a notebook keeps all that it displays."""
-
-# Controls that are not seen, or that turn the order of what follows: shown by their numbers.
-UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +53,7 @@ def readable(text: str) -> str:
     """The text with its unseen characters spelled out, as in ``[U+202E]``."""
     if text.isascii() and text.isprintable():
         return text
-    return UNSEEN.sub(lambda match: f"[U+{ord(match[0]):04X}]", text.replace("\r\n", "\n"))
+    return spelled(text.replace("\r\n", "\n"), lambda char: f"[U+{ord(char):04X}]")
 
 
 def bounded(spans: Iterable[Span]) -> list[Span]:
