@@ -314,6 +314,41 @@ def test_a_lock_that_is_broken_is_an_error_when_frozen_and_else_a_warning(
     assert "the store can't be read, and is done without" in record.getMessage()
 
 
+FALSE: dict[str, Callable[[Any], object]] = {
+    "a version beside it": lambda entry: entry.update(version=2),
+    "a model beside it": lambda entry: entry.update(model="gpt-9"),
+    "a provider beside it": lambda entry: entry.update(provider="azure"),
+    "variables beside it": lambda entry: entry.update(variables=["nothing"]),
+    "variables left out": lambda entry: entry.pop("variables"),
+    "a text beside it": lambda entry: entry.update(text=["Something harmless"]),
+    "more of what was asked": lambda entry: entry["asked"].update(note="reviewed"),
+    "a version as a text": lambda entry: entry["asked"].update(version="1"),
+    "another version asked for": lambda entry: entry["asked"].update(version=2),
+    "another id asked for": lambda entry: entry["asked"].update(id="other"),
+    "another id": lambda entry: entry["prompt"].update(id="other"),
+    "another version": lambda entry: (entry["prompt"].update(version=2), entry.update(version=2)),
+    "labels": lambda entry: entry["prompt"].update(labels=["x"]),
+    "lines cut elsewhere": lambda entry: entry["prompt"].update(text=["Hel", "lo {{name}}"]),
+}
+
+
+@pytest.mark.parametrize("change", FALSE.values(), ids=FALSE)
+def test_an_entry_that_lies_about_its_prompt_is_refused(change: Callable[[Any], object], path: Path) -> None:
+    body = json.loads(path.read_text("utf-8"))
+    assert body["prompts"][1]["asked"] == {"id": "greeting", "backend": "langfuse", "version": 1}
+    change(body["prompts"][1])
+    with pytest.raises(
+        ConfigurationError, match=r"can't be used: (what )?'langfuse:(greeting|other)@[12]' (tells|was)"
+    ):
+        parse_lock(json.dumps(body))
+
+
+def test_another_prompt_than_the_one_asked_for_is_not_locked() -> None:
+    for prompt in (Prompt("q", text="x"), Prompt("p", text="x", version=2)):
+        with pytest.raises(ConfigurationError, match="can't be locked: 'x:p@1' was answered with another prompt"):
+            dump_lock([Locked("x", PromptRef("p", 1), prompt)])
+
+
 def test_wrong_keys_leave_the_lock_to_answer(door: Door, path: Path, langfuse: FakeLangfuse) -> None:
     langfuse.fail(401)
     assert door.source(Resolver("langfuse", store=path), "greeting") == "store"
