@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -312,6 +313,33 @@ def test_a_lock_that_is_broken_is_an_error_when_frozen_and_else_a_warning(
         assert [resolver.find(prompt_id)[1] for prompt_id in ("greeting", "farewell")] == ["fresh", "fresh"]
     (record,) = caplog.records
     assert "the store can't be read, and is done without" in record.getMessage()
+
+
+def _becomes_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _becomes_a_device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("become", [_becomes_a_pipe, _becomes_a_device])
+def test_what_never_ends_is_no_lock(become: Callable[[Path], None], path: Path, langfuse: FakeLangfuse) -> None:
+    become(path)
+    with pytest.raises(ConfigurationError, match=r"prompts\.lock can't be read \(OSError\)"):
+        read_lock(path)
+    assert Resolver("langfuse", store=path).find("greeting")[1] == "fresh"
+
+
+def test_a_lock_has_a_size(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(path.read_text("utf-8"))
+    monkeypatch.setattr("promptwire.lock.MAX_SIZE", size)
+    assert len(read_lock(path)) == 3
+    monkeypatch.setattr("promptwire.lock.MAX_SIZE", size - 1)
+    with pytest.raises(ConfigurationError, match=r"prompts\.lock can't be read: it is larger than"):
+        read_lock(path)
 
 
 FALSE: dict[str, Callable[[Any], object]] = {

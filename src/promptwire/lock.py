@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptwire.backends import Backend
-from promptwire.backends.folder import replace_text
+from promptwire.backends.folder import read_text, replace_text
 from promptwire.errors import BackendUnavailableError, ConfigurationError, raise_bare
 from promptwire.prompts import Prompt
 from promptwire.refs import PromptRef
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from promptwire.resolver import Resolver
 
 FORMAT = 1
+MAX_SIZE = 100_000_000
 CONCURRENCY = 8
 
 
@@ -77,9 +78,12 @@ def write_lock(path: str | os.PathLike[str], entries: Iterable[Locked]) -> None:
 def read_lock(path: str | os.PathLike[str]) -> tuple[Locked, ...]:
     """The entries of a lock file. Raises ``ConfigurationError`` for what is none."""
     try:
-        return parse_lock(Path(path).read_text("utf-8"), str(path))
+        text = read_text(Path(path), MAX_SIZE)
     except (OSError, UnicodeDecodeError) as error:
         raise_bare(ConfigurationError(f"{path} can't be read ({type(error).__name__}): make it with promptwire lock"))
+    if len(text) > MAX_SIZE:
+        raise ConfigurationError(f"{path} can't be read: it is larger than {MAX_SIZE // 1_000_000} MB")
+    return parse_lock(text, str(path))
 
 
 def parse_lock(text: str, where: str = "the lock") -> tuple[Locked, ...]:
