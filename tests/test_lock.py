@@ -27,9 +27,9 @@ from promptwire import (
 )
 from promptwire.backends.chain import Chain
 from promptwire.backends.memory import MemoryBackend
-from promptwire.display.view import readable
 from promptwire.lock import Locked, dump_lock, parse_lock, read_lock, take_lock, write_lock
 from promptwire.testing import FakeLangfuse
+from promptwire.unseen import readable
 
 if TYPE_CHECKING:
     from tests.conftest import Clock, Door

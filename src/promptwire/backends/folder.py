@@ -79,7 +79,7 @@ class Folder:
 
 def read_text(path: Path, limit: int) -> str:
     """A file's text, one character more than ``limit`` at most. ``OSError`` for what is no file: a pipe never ends."""
-    with open(path, encoding="utf-8", opener=_at_once) as file:  # noqa: PTH123 - Path.open takes no opener
+    with open(path, encoding="utf-8", opener=_at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "no regular file")
         return file.read(limit + 1)

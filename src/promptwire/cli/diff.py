@@ -9,8 +9,8 @@ from promptwire.cli.exits import FINDINGS, OK
 from promptwire.cli.options import Reference, Session, complete_prompts, session
 from promptwire.cli.output import on_terminal, say, say_json
 from promptwire.differences import compare
-from promptwire.display.view import readable
 from promptwire.prompts import Prompt
+from promptwire.unseen import readable
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 

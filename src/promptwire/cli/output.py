@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from promptwire.display.view import readable
-from promptwire.unseen import printable
+from promptwire.unseen import printable, readable
 
 _BREAKS = str.maketrans({"\t": " ", "\n": " ", "\r": " "})
 

@@ -5,7 +5,8 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-from promptwire.display.view import Block, Span, Table, View, bounded, readable
+from promptwire.display.view import Block, Span, Table, View, bounded
+from promptwire.unseen import readable
 
 
 @cache

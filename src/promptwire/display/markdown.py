@@ -2,7 +2,8 @@
 
 import re
 
-from promptwire.display.view import Block, Table, View, bounded, readable
+from promptwire.display.view import Block, Table, View, bounded
+from promptwire.unseen import readable
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$-])")
 

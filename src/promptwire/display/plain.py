@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from promptwire.display.view import Block, Span, Table, View, bounded, readable
+from promptwire.display.view import Block, Span, Table, View, bounded
+from promptwire.unseen import readable
 
 _MARKS = {"missing": ("⟪", "⟫"), "added": ("{+", "+}"), "removed": ("[-", "-]")}
 

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from promptwire.unseen import spelled
-
 Kind = Literal["text", "variable", "value", "missing", "added", "removed"]
 
 MAX_SHOWN = 100_000
@@ -47,13 +45,6 @@ class View:
     facts: Sequence[tuple[str, str]] = ()
     tables: Sequence[Table] = ()
     blocks: Sequence[Block] = ()
-
-
-def readable(text: str) -> str:
-    """The text with its unseen characters spelled out, as in ``[U+202E]``."""
-    if text.isascii() and text.isprintable():
-        return text
-    return spelled(text.replace("\r\n", "\n"), lambda char: f"[U+{ord(char):04X}]")
 
 
 def bounded(spans: Iterable[Span]) -> list[Span]:

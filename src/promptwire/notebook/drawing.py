@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from promptwire.display.view import Block, Span, View, bounded, readable
+from promptwire.display.view import Block, Span, View, bounded
+from promptwire.unseen import readable
 
 _UNTOLD = ("source", "read")  # of a prompt that was fetched when it was picked, and then stays
 

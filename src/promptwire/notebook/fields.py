@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from promptwire.display.view import readable
 from promptwire.errors import ConfigurationError, raise_bare
 from promptwire.messages import fill_slot
 from promptwire.prompts import Prompt
+from promptwire.unseen import readable
 
 Kind = Literal["text", "json", "messages", "message"]
 

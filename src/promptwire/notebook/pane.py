@@ -5,12 +5,13 @@ from typing import Any
 
 from promptwire.display.errors import error_view
 from promptwire.display.prompts import rendered_view
-from promptwire.display.view import Block, Span, View, readable
+from promptwire.display.view import Block, Span, View
 from promptwire.errors import ConfigurationError, MissingVariablesError, PromptwireError
 from promptwire.gateway.ask import Plan, plan_of
 from promptwire.notebook.drawing import drawn
 from promptwire.notebook.fields import Typed
 from promptwire.prompts import Prompt
+from promptwire.unseen import readable
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from typing import Any
 from promptwire.backends import Backend
 from promptwire.comparison.columns import Column
 from promptwire.display.prompts import compact
-from promptwire.display.view import readable
 from promptwire.errors import ConfigurationError, PromptNotFoundError, PromptwireError
 from promptwire.history import History
 from promptwire.prompts import Prompt
 from promptwire.refs import PromptRef
 from promptwire.resolver import Resolver
+from promptwire.unseen import readable
 
 MAX_VERSIONS = 100
 

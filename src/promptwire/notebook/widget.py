@@ -15,7 +15,7 @@ from traitlets import Dict, List, Unicode
 from promptwire.comparison.columns import Column
 from promptwire.display.bundle import bundle
 from promptwire.display.html import style
-from promptwire.display.view import Block, View, readable
+from promptwire.display.view import Block, View
 from promptwire.errors import PromptwireError
 from promptwire.gateway.answers import Answer
 from promptwire.jobs import Job
@@ -23,6 +23,7 @@ from promptwire.notebook.fields import Typed, fields_of, read, sendable, shown
 from promptwire.notebook.pane import Pane
 from promptwire.notebook.playing import Call
 from promptwire.notebook.versions import Versions
+from promptwire.unseen import readable
 
 _HERE = Path(__file__).parent
 _NAME = "promptwire-playground"
