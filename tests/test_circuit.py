@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import statistics
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
-from promptwire import BackendAuthError, BackendUnavailableError, Resolver
+from promptwire import BackendAuthError, BackendUnavailableError, Prompt, PromptRef, Resolver
+from promptwire.backends.http import Http
 from promptwire.backends.langfuse import LangfuseBackend
 from promptwire.testing import FakeLangfuse
 
@@ -50,6 +52,30 @@ def test_another_credential_and_another_host_are_not_cut_off(door: Door, langfus
         elsewhere = LangfuseBackend(second.public_key, second.secret_key, second.url)
         assert door.source(resolver, "greeting", backend=elsewhere) == "fresh"
     assert langfuse.count == 4
+
+
+def test_what_is_slow_in_a_folder_cuts_off_itself_alone(door: Door, stub: type[Stub], clock: Clock) -> None:
+    """A stamp is of something local."""
+    slow, read = threading.Event(), threading.Event()
+
+    def reply(ref: PromptRef, http: Http) -> Prompt:
+        if ref.id == "slow":
+            slow.set()
+            assert read.wait(10)
+        return Prompt(ref.id, text="Hi")
+
+    backend = stub(reply)
+    backend.stamp = lambda ref: "unchanged"
+    resolver = Resolver(backend, timeout=0.1)
+    for _ in range(2):
+        with pytest.raises(BackendUnavailableError, match="'slow': no answer within"):
+            door.find(resolver, "slow")
+    assert slow.is_set()
+    assert door.source(resolver, "quick", timeout=10) == "fresh"
+    assert backend.fetched == {"slow": 1, "quick": 1}
+    read.set()
+    clock.ahead += 10
+    assert door.find(resolver, "slow", timeout=10)[0].text == "Hi"
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])

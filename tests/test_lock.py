@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ from promptwire.backends.chain import Chain
 from promptwire.backends.memory import MemoryBackend
 from promptwire.lock import Locked, dump_lock, parse_lock, read_lock, take_lock, write_lock
 from promptwire.testing import FakeLangfuse
+from promptwire.unseen import readable
 
 if TYPE_CHECKING:
     from tests.conftest import Clock, Door
@@ -143,7 +145,8 @@ def test_what_is_read_is_what_was_written_in_one_order(entries: dict[tuple[str, 
     assert set(parse_lock(text)) == set(locked)
     assert dump_lock(parse_lock(text)) == text
     text.encode()
-    assert all(char.isprintable() or char == "\n" for char in text)
+    assert all(char.isprintable() or char in "\n\u200c\u200d" for char in text)
+    assert readable(text) == text
 
 
 def test_what_could_mislead_a_reviewer_is_escaped() -> None:
@@ -333,6 +336,68 @@ def test_a_lock_that_is_broken_is_an_error_when_frozen_and_else_a_warning(
         assert [resolver.find(prompt_id)[1] for prompt_id in ("greeting", "farewell")] == ["fresh", "fresh"]
     (record,) = caplog.records
     assert "the store can't be read, and is done without" in record.getMessage()
+
+
+def _becomes_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _becomes_a_device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("become", [_becomes_a_pipe, _becomes_a_device])
+def test_what_never_ends_is_no_lock(become: Callable[[Path], None], path: Path, langfuse: FakeLangfuse) -> None:
+    become(path)
+    with pytest.raises(ConfigurationError, match=r"prompts\.lock can't be read \(OSError\)"):
+        read_lock(path)
+    assert Resolver("langfuse", store=path).find("greeting")[1] == "fresh"
+
+
+def test_a_lock_has_a_size(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(path.read_text("utf-8"))
+    monkeypatch.setattr("promptwire.lock.MAX_SIZE", size)
+    assert len(read_lock(path)) == 3
+    monkeypatch.setattr("promptwire.lock.MAX_SIZE", size - 1)
+    with pytest.raises(ConfigurationError, match=r"prompts\.lock can't be read: it is larger than"):
+        read_lock(path)
+
+
+FALSE: dict[str, Callable[[Any], object]] = {
+    "a version beside it": lambda entry: entry.update(version=2),
+    "a model beside it": lambda entry: entry.update(model="gpt-9"),
+    "a provider beside it": lambda entry: entry.update(provider="azure"),
+    "variables beside it": lambda entry: entry.update(variables=["nothing"]),
+    "variables left out": lambda entry: entry.pop("variables"),
+    "a text beside it": lambda entry: entry.update(text=["Something harmless"]),
+    "more of what was asked": lambda entry: entry["asked"].update(note="reviewed"),
+    "a version as a text": lambda entry: entry["asked"].update(version="1"),
+    "another version asked for": lambda entry: entry["asked"].update(version=2),
+    "another id asked for": lambda entry: entry["asked"].update(id="other"),
+    "another id": lambda entry: entry["prompt"].update(id="other"),
+    "another version": lambda entry: (entry["prompt"].update(version=2), entry.update(version=2)),
+    "labels": lambda entry: entry["prompt"].update(labels=["x"]),
+    "lines cut elsewhere": lambda entry: entry["prompt"].update(text=["Hel", "lo {{name}}"]),
+}
+
+
+@pytest.mark.parametrize("change", FALSE.values(), ids=FALSE)
+def test_an_entry_that_lies_about_its_prompt_is_refused(change: Callable[[Any], object], path: Path) -> None:
+    body = json.loads(path.read_text("utf-8"))
+    assert body["prompts"][1]["asked"] == {"id": "greeting", "backend": "langfuse", "version": 1}
+    change(body["prompts"][1])
+    with pytest.raises(
+        ConfigurationError, match=r"can't be used: (what )?'langfuse:(greeting|other)@[12]' (tells|was)"
+    ):
+        parse_lock(json.dumps(body))
+
+
+def test_another_prompt_than_the_one_asked_for_is_not_locked() -> None:
+    for prompt in (Prompt("q", text="x"), Prompt("p", text="x", version=2)):
+        with pytest.raises(ConfigurationError, match="can't be locked: 'x:p@1' was answered with another prompt"):
+            dump_lock([Locked("x", PromptRef("p", 1), prompt)])
 
 
 def test_wrong_keys_leave_the_lock_to_answer(door: Door, path: Path, langfuse: FakeLangfuse) -> None:

@@ -232,8 +232,12 @@ class Fetcher:
             self.keeper.drop(slot, now + self._timeout)
 
     def _remember(self, slot: Slot, error: PromptwireError, now: float) -> None:
-        """A host that can't be reached is cut off whole; any other failure is its prompt's alone."""
-        if isinstance(error, BackendUnavailableError) and error.status_code is None:
+        """A host that can't be reached is cut off whole; any other failure is its prompt's alone.
+
+        What has a stamp is no host: there one file that is slow to read says nothing of the others.
+        """
+        unreached = isinstance(error, BackendUnavailableError) and error.status_code is None
+        if unreached and slot.backend.stamp is None:
             if len(self._circuits) >= MAX_CIRCUITS:
                 self._circuits.clear()
             self._circuits[slot.source] = (now + OPEN_SECONDS, error)

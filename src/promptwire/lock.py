@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptwire.backends import Backend
-from promptwire.backends.folder import replace_text
+from promptwire.backends.folder import read_text, replace_text
 from promptwire.errors import BackendUnavailableError, ConfigurationError, raise_bare
 from promptwire.prompts import Prompt
 from promptwire.refs import PromptRef
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from promptwire.resolver import Resolver
 
 FORMAT = 1
+MAX_SIZE = 100_000_000
 CONCURRENCY = 8
 ANEW = "Make it anew: promptwire lock --backend NAME, or promptwire lock PROMPT..."
 
@@ -63,7 +64,7 @@ def ask_backend(resolver: "Resolver", backend: Backend, ref: PromptRef) -> Promp
 
 def dump_lock(entries: Iterable[Locked]) -> str:
     """The text of a lock file. Raises ``ConfigurationError`` for a prompt that JSON can't hold."""
-    lines = [json.dumps(_record(entry), indent=2, ensure_ascii=False) for entry in _ordered(entries)]
+    lines = [json.dumps(_told(entry), indent=2, ensure_ascii=False) for entry in _ordered(entries)]
     body = ",\n".join(lines)
     text = f'{{\n"promptwire_lock": {FORMAT},\n"prompts": [\n{body}\n]\n}}\n'
     return printable(text)
@@ -78,9 +79,12 @@ def write_lock(path: str | os.PathLike[str], entries: Iterable[Locked]) -> None:
 def read_lock(path: str | os.PathLike[str]) -> tuple[Locked, ...]:
     """The entries of a lock file. Raises ``ConfigurationError`` for what is none."""
     try:
-        return parse_lock(Path(path).read_text("utf-8"), str(path))
+        text = read_text(Path(path), MAX_SIZE)
     except (OSError, UnicodeDecodeError) as error:
         raise_bare(ConfigurationError(f"{path} can't be read ({type(error).__name__}). {ANEW}"))
+    if len(text) > MAX_SIZE:
+        raise ConfigurationError(f"{path} can't be read: it is larger than {MAX_SIZE // 1_000_000} MB")
+    return parse_lock(text, str(path))
 
 
 def parse_lock(text: str, where: str = "the lock") -> tuple[Locked, ...]:
@@ -107,15 +111,18 @@ def _record_of(prompt: Prompt) -> dict[str, Any]:
     return {**known, "content_hash": prompt.content_hash, "prompt": record}
 
 
-def _record(entry: Locked) -> dict[str, Any]:
-    asked = {"id": entry.ref.id, "backend": entry.backend, "version": entry.ref.version, "label": entry.ref.label}
+def _told(entry: Locked) -> dict[str, Any]:
     try:
-        return {
-            "asked": {name: value for name, value in asked.items() if value is not None},
-            **_record_of(entry.prompt),
-        }
+        return _record(entry)
     except RecordError as error:
         raise ConfigurationError(f"{entry.prompt.where} can't be locked: {error}") from error
+
+
+def _record(entry: Locked) -> dict[str, Any]:
+    if entry.prompt.id != entry.ref.id or entry.ref.version not in {None, entry.prompt.version}:
+        raise RecordError(f"{str(entry)!r} was answered with another prompt or version")
+    asked = {"id": entry.ref.id, "backend": entry.backend, "version": entry.ref.version, "label": entry.ref.label}
+    return {"asked": {name: value for name, value in asked.items() if value is not None}, **_record_of(entry.prompt)}
 
 
 def _entries(body: Mapping[str, Any]) -> tuple[Locked, ...]:
@@ -128,13 +135,17 @@ def _entries(body: Mapping[str, Any]) -> tuple[Locked, ...]:
 
 
 def _entry(record: Mapping[str, Any]) -> Locked:
+    """An entry, if it is what ``dump_lock`` writes: what a reviewer reads of a prompt must not be false."""
     asked = record["asked"]
     prompt = from_record(_joined(record["prompt"]))
     if prompt.content_hash != record["content_hash"]:
         raise RecordError(f"prompt {prompt.id!r} was changed by hand, or in a merge")
     if not isinstance(asked["backend"], str):
         raise TypeError
-    return Locked(asked["backend"], PromptRef(asked["id"], asked.get("version"), asked.get("label")), prompt)
+    entry = Locked(asked["backend"], PromptRef(asked["id"], asked.get("version"), asked.get("label")), prompt)
+    if _record(entry) != record:
+        raise RecordError(f"what {str(entry)!r} tells of its prompt isn't so, or is more than a lock holds")
+    return entry
 
 
 def _joined(record: Mapping[str, Any]) -> dict[str, Any]:

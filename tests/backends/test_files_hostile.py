@@ -125,6 +125,22 @@ def test_links_that_lead_out(resolver: Resolver, root: Path) -> None:
             resolver.get_prompt(prompt_id)
 
 
+ODD = [b"..yaml", b"...yaml", b" .yaml", b"a\nb.yaml", b"a\x1b[2J.yaml", b"\xff.yaml", b"a\\..\\b.yaml", b"@3.yaml"]
+
+
+def test_an_odd_file_does_not_hide_the_others(
+    resolver: Resolver, root: Path, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    write("good.yaml", "text: x\nversion: 1")
+    (root.parent / "secret.yaml").write_text("text: canary")
+    (root / "link.yaml").symlink_to(root.parent / "secret.yaml")
+    for name in ODD:
+        Path(os.fsdecode(bytes(root) + b"/" + name)).write_text("text: x")
+    assert [(one.id, one.versions) for one in resolver.list_prompts()] == [("@3", ()), ("good", (1,))]
+    assert len(caplog.records) == len(ODD)
+    assert "its file is a link that leads out" in caplog.text
+
+
 def test_links_that_stay_inside(resolver: Resolver, root: Path, write: Write) -> None:
     write("real/p.yaml", "text: inside")
     (root / "folder").symlink_to(root / "real")

@@ -214,6 +214,15 @@ def test_completion(run: Any, project: FakeLangfuse) -> None:
     assert completed(run, "show", "langfuse:") == []
 
 
+@pytest.mark.parametrize("hidden", ["agent$(touch${IFS}x)", "agent`x`", "agent;x", "agent x", "agent\\x", "-x"])
+def test_completion_offers_nothing_that_a_shell_would_run(hidden: str, run: Any, project: FakeLangfuse) -> None:
+    project.publish(hidden, "hi")
+    project.publish("agent.ä+1-x", "hi")
+    assert completed(run, "show", "-b", "langfuse", "ag") == ["agent.ä+1-x"]
+    assert completed(run, "show", "-b", "langfuse", "agent.ä+1-x@p") == ["agent.ä+1-x@production"]
+    assert hidden not in completed(run, "show", "-b", "langfuse", "")
+
+
 CONTRACTS = """
 from typing import TypedDict
 class Reply(TypedDict):

@@ -16,6 +16,7 @@ from promptwire.backends.files import FilesBackend
 from promptwire.backends.http import Http
 from promptwire.backends.memory import MemoryBackend
 from promptwire.cli import exits
+from promptwire.lock import read_lock
 from promptwire.testing import Answer, FakeHumanloop, FakeLangfuse
 
 LANGFUSE = ("--backend", "langfuse", "--dir", "copy")
@@ -131,6 +132,18 @@ def test_one_failure_does_not_stop_the_rest(run: Any, project: FakeLangfuse, fol
     assert rows(done)[0][0] == "support/reply"
 
 
+@pytest.mark.parametrize("name", ["..", "a/../../x", "a\0b", "a\nb"])
+def test_a_name_that_cannot_be_asked_for_does_not_stop_the_rest(
+    name: str, run: Any, project: FakeLangfuse, folder: Path
+) -> None:
+    project.publish(name, "x")
+    for command in (["pull", *LANGFUSE], ["lock", "-b", "langfuse"], ["check", "-b", "langfuse"]):
+        done = run(*command, code=exits.FINDINGS)
+        assert f"promptwire: left out: prompt id {name!r}: " in done.stderr, command
+    assert names(folder / "copy") == ["support/reply.yaml"]
+    assert [str(entry.ref) for entry in read_lock("prompts.lock")] == ["support/reply@production"]
+
+
 @pytest.mark.parametrize(
     "name",
     ["/etc/passwd", "a/link/x", "name@3", "a//b", "b/", "x" * 300, "link", "CON\\..\\x", "~/x", "a\x7fb", "é/ü 名"],
@@ -155,7 +168,7 @@ def test_no_id_leads_out_of_the_folder(name: str, run: Any, folder: Path, monkey
             monkeypatch.setenv(key, value)
         before = {one for one in names(folder) if not one.startswith("copy/")}
         done = run("pull", *LANGFUSE, code=None)
-        assert done.exit_code in {exits.OK, exits.USAGE, exits.NOT_FOUND}
+        assert done.exit_code in {exits.OK, exits.FINDINGS, exits.USAGE, exits.NOT_FOUND}
         assert list(outside.iterdir()) == []
         assert {one for one in names(folder) if not one.startswith("copy/")} == before
         assert not [one for one in names(folder) if one.endswith(".tmp")]

@@ -73,7 +73,7 @@ def test_colours_and_no_color() -> None:
 
 
 def test_a_prompt_does_not_steer_the_terminal(project: FakeLangfuse) -> None:
-    hostile = "a\x1b]0;owned\x07b\x9b31m\u202ec\rd\x7f"
+    hostile = "a\x1b]0;owned\x07b\x9b31m\u202ec\rd\x7f\ufe00\U000e0100"
     project.publish("hostile", hostile, labels=["production"], tags=["\x1b[2J"])
     project.publish("hostile", hostile + "!")
     for arguments in (
@@ -81,7 +81,7 @@ def test_a_prompt_does_not_steer_the_terminal(project: FakeLangfuse) -> None:
         ("diff", "langfuse:hostile@1", "langfuse:hostile@2"), ("show", "langfuse:hostile\x1b[2J"),
     ):  # fmt: skip
         shown = ESCAPE.sub("", on_a_terminal(*arguments, NO_COLOR="1")[1]).replace("\x1b(B", "")
-        assert not set("\x1b\x07\x9b\u202e\x7f\r") & set(shown), arguments
+        assert not set("\x1b\x07\x9b\u202e\x7f\r\ufe00\U000e0100") & set(shown), arguments
 
 
 def test_a_pipe_gets_the_text_as_it_is(run: Any, project: FakeLangfuse) -> None:

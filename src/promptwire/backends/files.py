@@ -61,9 +61,9 @@ class FilesBackend:
         return chosen[0] if unversioned else max(chosen, key=lambda prompt: int(prompt.version or 0))
 
     def list(self, http: Http) -> Sequence[PromptSummary]:  # noqa: ARG002 - the protocol's
-        """All prompts of the folder, ordered by id."""
+        """All prompts of the folder, ordered by id; a file that can't be asked for is told of, and left out."""
         ids = sorted({id_of(name) for name, _ in self.folder.walk(*SUFFIXES)})
-        return [self._summary(prompt_id) for prompt_id in ids]
+        return [summary for prompt_id in ids if (summary := self._summary(prompt_id))]
 
     def history(self, prompt_id: str, limit: int | None, http: Http) -> Sequence[PromptVersion]:
         """By version; a file's date is its mtime."""
@@ -119,13 +119,16 @@ class FilesBackend:
             f"{where} does not exist in {self.folder.root}; `promptwire list` or list_prompts() shows what does"
         )
 
-    def _summary(self, prompt_id: str) -> PromptSummary:
+    def _summary(self, prompt_id: str) -> PromptSummary | None:
         """What its files tell; a broken one doesn't hide the rest of the folder."""
         try:
             prompts = [one.prompt for one in self.stored(prompt_id, f"{self.name} prompt {prompt_id!r}")]
         except (PromptConfigError, TemplateError) as error:
             log.logger.warning("%s", error)
             prompts = []
+        except ConfigurationError as error:  # its name is no prompt's, or its file is a link that leads out
+            log.logger.warning("%s", error)
+            return None
         return PromptSummary(
             prompt_id,
             tuple(sorted(int(prompt.version) for prompt in prompts if prompt.version is not None)),

@@ -1,6 +1,8 @@
 """A folder that prompts are read from: no path leads out of it, no file is larger than it should be."""
 
+import errno
 import os
+import stat
 import threading
 from collections.abc import Hashable, Iterator
 from contextlib import suppress
@@ -36,8 +38,7 @@ class Folder:
         if not self._holds(path):
             raise ConfigurationError(f"{where}: its file is a link that leads out of the prompts folder")
         try:
-            with path.open(encoding="utf-8") as file:
-                text = file.read(MAX_BYTES + 1)
+            text = read_text(path, MAX_BYTES)
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
@@ -74,6 +75,19 @@ class Folder:
 
     def _holds(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self.root.resolve())
+
+
+def read_text(path: Path, limit: int) -> str:
+    """A file's text, one character more than ``limit`` at most. ``OSError`` for what is no file: a pipe never ends."""
+    with open(path, encoding="utf-8", opener=_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "no regular file")
+        return file.read(limit + 1)
+
+
+def _at_once(path: str, flags: int) -> int:
+    """A pipe's open would wait for who writes to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -63,7 +63,9 @@ def command(
         raise click.UsageError("check takes either PATHS or --backend")
     if session.backend is None and label is not None:
         raise click.UsageError("--label is for --backend: a folder's files are checked whatever their labels")
-    checked = _backend(session, linter, label) if session.backend is not None else _files(paths, linter)
+    checked = (
+        _backend(session, session.backend, linter, label) if session.backend is not None else _files(paths, linter)
+    )
     count, findings = 0, list[Finding]()
     for found in checked:
         count += 1
@@ -99,14 +101,12 @@ def _id_of(path: Path, folder: Folder) -> str:
     return id_of(place.relative_to(home if place.is_relative_to(home) else root).with_suffix("").as_posix())
 
 
-def _backend(session: Session, linter: Linter, label: str | None) -> Iterator[list[Finding]]:
+def _backend(session: Session, backend: str, linter: Linter, label: str | None) -> Iterator[list[Finding]]:
     """The findings of the version of each prompt that bears the label, or is meant by default."""
-    for summary in session.resolver.list_prompts(backend=session.backend, timeout=session.timeout):
-        name = f"{session.backend}:{summary.id}"
+    for summary in session.askable(backend):
+        name = f"{backend}:{summary.id}"
         try:
-            prompt = session.resolver.get_prompt(
-                summary.id, backend=session.backend, label=label, timeout=session.timeout
-            )
+            prompt = session.resolver.get_prompt(summary.id, backend=backend, label=label, timeout=session.timeout)
         except PromptNotFoundError:
             continue  # no version of it is meant
         except (TemplateError, PromptConfigError) as error:

@@ -15,7 +15,7 @@ INTERRUPTED = 130
 
 MEANINGS = {
     OK: "done",
-    FINDINGS: "findings: what was checked is wrong, what was compared differs, what was to be written was kept",
+    FINDINGS: "findings: what was checked is wrong, what was compared differs, what was to be written was not",
     USAGE: "usage: an option, a variable or a setting of the environment is wrong or missing",
     NOT_FOUND: "not found: no such prompt, version or label",
     AUTH: "auth: the backend or the model's provider refused the credentials",

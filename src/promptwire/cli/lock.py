@@ -71,7 +71,7 @@ def _listed(
     if not patterns:
         return
     wanted = label or resolver.open_backend(backend).default_label
-    for summary in resolver.list_prompts(backend=backend, timeout=session.timeout):
+    for summary in session.askable(backend, resolver):
         if any(fnmatchcase(summary.id, pattern) for pattern in patterns) and wanted in {None, *summary.labels}:
             yield PromptRef(summary.id, label=label)
 

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from promptwire.cli.exits import FINDINGS, OK
+
 if TYPE_CHECKING:
+    from promptwire.backends import PromptSummary
     from promptwire.prompts import Prompt
     from promptwire.refs import PromptRef
     from promptwire.resolver import Resolver
@@ -26,6 +29,7 @@ class Session:
     backend: str | None
     timeout: float
     as_json: bool
+    left_out: int = 0
 
     @functools.cached_property
     def resolver(self) -> Resolver:
@@ -40,6 +44,23 @@ class Session:
         return self.resolver.find(
             ref.id, backend=self.backend_of(reference), label=ref.label, version=ref.version, timeout=self.timeout
         )
+
+    def askable(self, backend: str, resolver: Resolver | None = None) -> list[PromptSummary]:
+        """What a backend lists; of a name that can't be asked for is told, and a command that did the rest exits 1."""
+        from promptwire.cli.output import complain
+        from promptwire.errors import ConfigurationError
+        from promptwire.refs import PromptRef
+
+        found: list[PromptSummary] = []
+        for summary in (resolver or self.resolver).list_prompts(backend=backend, timeout=self.timeout):
+            try:
+                PromptRef(summary.id)
+            except ConfigurationError as error:
+                complain(f"left out: {error}")
+                self.left_out += 1
+            else:
+                found.append(summary)
+        return found
 
     def backend_of(self, reference: Reference) -> str:
         """The backend that a reference names, else ``--backend``, else the environment's."""
@@ -83,7 +104,8 @@ def session(function: F) -> F:
 
     @functools.wraps(function)
     def wrapper(*args: Any, backend: str | None, timeout: float, as_json: bool, **options: Any) -> Any:
-        return function(*args, session=Session(backend, timeout, as_json), **options)
+        made = Session(backend, timeout, as_json)
+        return function(*args, session=made, **options) or (FINDINGS if made.left_out else OK)
 
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from promptwire.unseen import UNSEEN, readable
+from promptwire.unseen import printable, readable
 
 _BREAKS = str.maketrans({"\t": " ", "\n": " ", "\r": " "})
 
@@ -30,7 +30,7 @@ def complain(message: str) -> None:
 def say_json(value: Any) -> None:
     """Print a value as JSON, control characters escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    _write(UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n")
+    _write(printable(text) + "\n")
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, as_json: bool = False) -> None:

@@ -103,8 +103,7 @@ def _wanted(
     patterns = [ref for ref in refs if set(ref.id) & set("*?[")]
     listed: dict[str, PromptSummary] = {}
     if every or patterns or not refs:
-        found = session.resolver.list_prompts(backend=source, timeout=session.timeout)
-        listed = {summary.id: summary for summary in found}
+        listed = {summary.id: summary for summary in session.askable(source)}
     for ref in refs:
         if ref not in patterns:
             yield _one(ref, listed, chosen, every=every)

@@ -38,8 +38,10 @@ async def acompare(*subjects: Any, **options: Unpack[CompareOptions]) -> Compari
     bar, by default where somebody looks. The other options are ``completion()``'s.
 
     What a request answered is kept in ``cache``, by default the resolver's own, so that comparing again costs only
-    what changed. An answer that fails is an error in its cell. Raises ``PromptwireError`` for a subject that can't be
-    had and for unusable cases.
+    what changed; whoever shares it is answered from it. It knows a request by its address and body, and neither by its
+    key nor by ``extra_headers``: give those who may not see each other's answers a ``cache={}`` of their own, and what
+    tries a new key, too. An answer that fails is an error in its cell. Raises ``PromptwireError`` for a subject that
+    can't be had and for unusable cases.
     """
     runner = await _prepare(subjects, options)
     await runner.run()

@@ -100,5 +100,8 @@ class Runner:
 
 
 def _key(call: ModelCall) -> bytes:
-    """A request is known by all that the model sees of it; keys are in its headers, and no part of this."""
+    """A request is known by all that the model sees of it; keys are in its headers, and no part of this.
+
+    A digest of a key that isn't salted gives a short one away to whoever has the cache's file.
+    """
     return hashlib.sha256(call.request.url.encode() + b"\0" + (call.request.body or b"")).digest()
