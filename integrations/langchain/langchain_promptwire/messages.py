@@ -19,6 +19,7 @@ from langchain_core.messages import (
 
 from langchain_promptwire.outgoing import ORIGINAL, TOOL_BLOCKS, to_openai
 from promptwire.compose import Turn
+from promptwire.errors import PromptwireError, raise_bare, unfillable
 
 # Roles of messages that are a text and nothing else: most messages, and these are quickly made.
 _TEXTS: dict[str, type[HumanMessage | SystemMessage | AIMessage]] = {
@@ -101,7 +102,12 @@ def _role(message: BaseMessage) -> str:
 
 def plain_variables(variables: Mapping[str, Any]) -> dict[str, Any]:
     """Prompt variables with LangChain's messages, which go into placeholders, as dicts."""
-    return {name: _plain(value) for name, value in variables.items()}
+    try:
+        return {name: _plain(value) for name, value in variables.items()}
+    except PromptwireError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as unfillable says
+        raise_bare(unfillable("prompt_variables", error))
 
 
 def _plain(value: Any) -> Any:
