@@ -8,7 +8,8 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from promptwire.masking import masked
 from promptwire.params import PROMPT_PARAMS
@@ -54,7 +55,7 @@ def as_curl(request: "Request") -> str:
     lines = [f"curl -X {request.method} {shlex.quote(_USER.sub('*****@', request.url))}"]
     lines += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in safe_headers(request).items()]
     if request.body:
-        lines.append(f"-d {shlex.quote(_pretty(request.body))}")
+        lines.append(f"-d {shlex.quote(_readable(partial(json.loads, request.body)))}")
     return " \\\n  ".join(lines)
 
 
@@ -68,8 +69,7 @@ def show_resolved(model: object, messages: Callable[[], Sequence[object]], param
     if not logger.isEnabledFor(logging.DEBUG):
         return
     shown = {name: value if name in PROMPT_PARAMS else "*****" for name, value in params.items() if value is not None}
-    body = masked({"model": model, "messages": messages(), **shown})
-    text = json.dumps(body, indent=2, ensure_ascii=False, default=lambda value: f"<{type(value).__name__}>")
+    text = _readable(lambda: {"model": model, "messages": messages(), **shown})
     logger.debug("POST Request Sent from Promptwire:\n%s", text)
 
 
@@ -82,8 +82,31 @@ def _masked(name: str, value: str) -> str:
     return value if name.lower() in _SAFE_HEADERS else "*****"
 
 
-def _pretty(body: bytes) -> str:
-    return json.dumps(masked(json.loads(body)), indent=2, ensure_ascii=False)
+def _readable(made: Callable[[], dict[str, Any]]) -> str:
+    """A request's body with its keys masked; what can't be shown is named by its error, and fails no call."""
+    try:
+        body = made()
+    except Exception as error:  # noqa: BLE001 - as above
+        return f"<{type(error).__name__}>"
+    try:
+        return _json(masked(body))
+    except Exception:  # noqa: BLE001 - as above
+        return _json({name: _piece(name, value) for name, value in body.items()})
+
+
+def _piece(name: str, value: object) -> object:
+    if isinstance(value, list):
+        return [_piece(name, one) for one in value]
+    try:
+        shown = masked({name: value})
+        _json([[[shown]]])  # as deep as it will stand
+    except Exception as error:  # noqa: BLE001 - as above
+        return f"<{type(error).__name__}>"
+    return shown[name]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=lambda odd: f"<{type(odd).__name__}>")
 
 
 class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
