@@ -19,7 +19,7 @@ from langchain_core.messages import (
 
 from langchain_promptwire.outgoing import ORIGINAL, TOOL_BLOCKS, to_openai
 from promptwire.compose import Turn
-from promptwire.errors import PromptwireError, raise_bare, unfillable
+from promptwire.errors import ConfigurationError, PromptwireError, raise_bare, unfillable
 
 # Roles of messages that are a text and nothing else: most messages, and these are quickly made.
 _TEXTS: dict[str, type[HumanMessage | SystemMessage | AIMessage]] = {
@@ -37,10 +37,24 @@ def to_langchain(message: Mapping[str, Any], *, exact: bool = True) -> BaseMessa
     try:
         made = _made(message)
     except (ValueError, TypeError, LookupError, AttributeError):
-        made = ChatMessage(role=message["role"], content=message.get("content") or "")
-    if exact and to_openai([made]) != [message]:
+        made = _as_chat_message(message)
+    if exact and not _is_same(made, message):
         made.additional_kwargs[ORIGINAL] = message
     return made
+
+
+def _as_chat_message(message: Mapping[str, Any]) -> ChatMessage:
+    try:
+        return ChatMessage(role=message["role"], content=message.get("content") or "")
+    except ValueError:  # pydantic's, which shows the content
+        raise_bare(ConfigurationError("a message's content is a text or a list of parts"))
+
+
+def _is_same(made: BaseMessage, message: Mapping[str, Any]) -> bool:
+    try:
+        return to_openai([made]) == [message]
+    except ConfigurationError:
+        return False
 
 
 def _made(message: Mapping[str, Any]) -> BaseMessage:

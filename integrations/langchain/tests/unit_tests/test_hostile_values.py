@@ -32,6 +32,13 @@ class Listed(list[Any]):
         raise OSError(CANARY)
 
 
+class Telling:
+    """No content, and says what it is."""
+
+    def __repr__(self) -> str:
+        return CANARY
+
+
 class Value(StringPromptValue):
     """Raises when it is asked for its messages."""
 
@@ -79,6 +86,13 @@ def test_a_list_that_cannot_be_read_is_one_error(door: str) -> None:
 def test_a_prompt_value_that_cannot_be_read_is_one_error() -> None:
     with pytest.raises(ConfigurationError, match=r"placeholder 'name': .* its value raised OSError"):
         template("slot").invoke({"name": Value(text="x")})
+
+
+def test_a_content_that_is_none_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    with pytest.raises(ConfigurationError, match="content is a text or a list of parts") as one:
+        chat("slot").invoke([], prompt_variables={"name": [{"role": "user", "content": Telling()}]})
+    assert CANARY not in repr((one.value.args, one.value.__context__))
 
 
 @pytest.mark.parametrize("door", SLOTS)
