@@ -32,7 +32,7 @@ class Text(str):
     def strip(self, _: str | None = None, /) -> NoReturn:
         raise ValueError(CANARY)
 
-    __len__ = __bool__ = strip  # type: ignore[assignment]
+    __len__ = __bool__ = strip
 
 
 def chat(prompt_id: str | None = "p", **given: Any) -> Promptwire:

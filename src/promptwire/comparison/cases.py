@@ -31,7 +31,7 @@ def read_cases(given: Any) -> list[dict[str, Any]]:
 
 def _case(row: object, where: str) -> dict[str, Any]:
     try:
-        variables = dict(row) if isinstance(row, Mapping) else {0: row}
+        variables: dict[Any, Any] = dict(row) if isinstance(row, Mapping) else {0: row}
     except Exception as error:  # noqa: BLE001 - as unfillable says
         raise_bare(unfillable(where, error))
     if not all(isinstance(name, str) for name in variables):
