@@ -85,6 +85,13 @@ def nest(depth: int) -> object:
     return made
 
 
+def nest_list(depth: int) -> object:
+    made: object = "deep"
+    for _ in range(depth):
+        made = [made]
+    return made
+
+
 def test_what_cannot_be_shown_fails_no_call(alone: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
     alone()
     promptwire.set_verbose()
@@ -101,9 +108,12 @@ def test_what_cannot_be_shown_fails_no_call(alone: Callable[[], None], capsys: p
         raise ValueError("canary")
 
     show_resolved("gpt-4o", refuse, {})
+    show_resolved("gpt-4o", list, {"tools": [[[[[nest_list(2000)]]]]]})
     show_request(Request("POST", "http://127.0.0.1/", {}, b"no JSON"))
+    show_request(Request("POST", "http://127.0.0.1/", {}, b"[" * 2000 + b"]" * 2000))
     told = capsys.readouterr().err
     assert "<ValueError>" in told
+    assert told.count("<RecursionError>") == 2
     assert "<JSONDecodeError>" in told
     assert "canary" not in told
 

@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from promptwire.masking import masked
 from promptwire.params import PROMPT_PARAMS
@@ -82,21 +82,23 @@ def _masked(name: str, value: str) -> str:
     return value if name.lower() in _SAFE_HEADERS else "*****"
 
 
-def _readable(made: Callable[[], dict[str, Any]]) -> str:
+def _readable(made: Callable[[], object]) -> str:
     """A request's body with its keys masked; what can't be shown is named by its error, and fails no call."""
+    body = None
     try:
         body = made()
-    except Exception as error:  # noqa: BLE001 - as above
-        return f"<{type(error).__name__}>"
-    try:
         return _json(masked(body))
-    except Exception:  # noqa: BLE001 - as above
-        return _json({name: _piece(name, value) for name, value in body.items()})
+    except Exception as error:  # noqa: BLE001 - as above
+        if not isinstance(body, dict):
+            return f"<{type(error).__name__}>"
+    return _json({name: _pieces(name, value) for name, value in body.items()})
+
+
+def _pieces(name: str, value: object) -> object:
+    return [_piece(name, one) for one in value] if isinstance(value, list) else _piece(name, value)
 
 
 def _piece(name: str, value: object) -> object:
-    if isinstance(value, list):
-        return [_piece(name, one) for one in value]
     try:
         shown = masked({name: value})
         _json([[[shown]]])  # as deep as it will stand
