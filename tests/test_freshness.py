@@ -107,7 +107,12 @@ class Tagged(LoopbackServer):
         return Answer.of_json(200, {"prompt": "Hello", "version": 1, "type": "text"}, **headers)
 
 
-@pytest.mark.parametrize(("etag", "condition"), [('W/"weak"', 'W/"weak"'), (None, None), ('"é"', None)])
+UNSENDABLE = ['"é"', '"a\tb"', '"\x01"', '"\x7f"', f'"{"x" * 2000}"']
+
+
+@pytest.mark.parametrize(
+    ("etag", "condition"), [('W/"weak"', 'W/"weak"'), (None, None), *((etag, None) for etag in UNSENDABLE)]
+)
 def test_weak_absent_and_unusable_etags(
     etag: str | None, condition: str | None, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

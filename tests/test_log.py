@@ -4,6 +4,7 @@ import json
 import logging
 import logging.handlers
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import pytest
 
@@ -74,6 +75,46 @@ def test_a_key_in_a_prompts_own_settings_is_masked(
     show_resolved("gpt-4o", lambda: [{"role": "user", "content": "Hi"}], settings)
     told = capsys.readouterr().err
     assert told.count('"api_key": "*****"') == told.count('"team": "support"') == 2
+    assert "canary" not in told
+
+
+def nest(depth: int) -> object:
+    made: object = "deep"
+    for _ in range(depth):
+        made = {"a": made}
+    return made
+
+
+def nest_list(depth: int) -> object:
+    made: object = "deep"
+    for _ in range(depth):
+        made = [made]
+    return made
+
+
+def test_what_cannot_be_shown_fails_no_call(alone: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
+    alone()
+    promptwire.set_verbose()
+    messages = [{"role": "user", "content": "Hi"}, {"role": "user", "content": [nest(400)]}]
+    body = {"messages": messages, "tools": [nest(400)], "user": "ada"}
+    show_request(Request("POST", "http://127.0.0.1/", {}, json.dumps(body).encode()))
+    show_resolved("gpt-4o", lambda: messages, {"tools": [nest(400)], "user": "ada", "metadata": {"api_key": "canary"}})
+    told = capsys.readouterr().err
+    assert told.count('"content": "Hi"') == told.count('"user": "ada"') == 2
+    assert told.count('"<RecursionError>"') == 4
+    assert "canary" not in told
+
+    def refuse() -> NoReturn:
+        raise ValueError("canary")
+
+    show_resolved("gpt-4o", refuse, {})
+    show_resolved("gpt-4o", list, {"tools": [[[[[nest_list(2000)]]]]]})
+    show_request(Request("POST", "http://127.0.0.1/", {}, b"no JSON"))
+    show_request(Request("POST", "http://127.0.0.1/", {}, b"[" * 2000 + b"]" * 2000))
+    told = capsys.readouterr().err
+    assert "<ValueError>" in told
+    assert told.count("<RecursionError>") == 2
+    assert "<JSONDecodeError>" in told
     assert "canary" not in told
 
 

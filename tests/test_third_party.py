@@ -157,6 +157,38 @@ def test_backends_opened_by_options_are_bounded(monkeypatch: pytest.MonkeyPatch)
     assert resolver.open_backend("langfuse", **keys[0]).identity == first.identity
 
 
+class Masked(str):
+    """A key that no traceback shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'*****'"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Masked)
+
+    def __hash__(self) -> int:
+        return 1
+
+
+def test_keys_that_mask_themselves_are_not_taken_for_each_other() -> None:
+    resolver = Resolver("memory")
+    first, second, again = (
+        resolver.open_backend("langfuse", public_key="pk", secret_key=Masked(secret)) for secret in ("a", "b", "a")
+    )
+    assert first is again
+    assert first is not second
+    assert first.identity != second.identity
+
+
+def test_options_of_any_kind_open_a_backend() -> None:
+    resolver = Resolver("memory")
+    prompts = {"x": "Hello"}
+    assert resolver.open_backend("memory", prompts=prompts) is resolver.open_backend("memory", prompts=dict(prompts))
+    assert resolver.open_backend("chain", members={"memory"}).name == "chain"  # a set has no hash
+
+
 THEIRS = """
 from promptwire import Prompt, PromptSummary
 

@@ -9,7 +9,7 @@ from promptwire import log
 from promptwire.ambient import ambient_variables
 from promptwire.backends import Backend
 from promptwire.compose import MODES, Turn, compose, take_question
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, raise_bare, unfillable
 from promptwire.params import merge_variables
 from promptwire.prompts import check_missing
 from promptwire.rendered import RenderedPrompt
@@ -152,7 +152,10 @@ def select(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]
 
 def refuse_without_id(backend: str | None, given: Mapping[str, Any]) -> None:
     """A call without a ``prompt_id`` has no use for a backend or for ``given``: ``ConfigurationError`` says so."""
-    said = [name for name, value in given.items() if value]
+    try:
+        said = [name for name, value in given.items() if value]
+    except Exception as error:  # noqa: BLE001 - as unfillable says
+        raise_bare(unfillable("prompt_variables", error))
     if backend:
         said.append(f"the backend's prefix {backend!r} in model")
     if said:

@@ -26,6 +26,8 @@ from promptwire.display import Displayed
 from promptwire.unseen import one_line
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from promptwire.display.view import View
 
 
@@ -132,6 +134,17 @@ class GatewayError(PromptwireError):
         self.status_code = status_code
         self.body = body
         self.retry_after = retry_after
+
+
+def unfillable(where: str, error: Exception) -> ConfigurationError:
+    """To be raised bare in place of what a value's own methods raised: they may raise anything, and say the value."""
+    return ConfigurationError(f"{where}: a variable can't be filled in: its value raised {type(error).__name__}")
+
+
+def unfit(what: str, error: "ValidationError") -> ConfigurationError:
+    """To be raised bare for arguments that pydantic refused, without their values or what those raised."""
+    found = [(".".join(map(str, one["loc"])), one["msg"].partition(", error: ")[0]) for one in error.errors()]
+    return ConfigurationError(f"{what}: {'; '.join(f'{name}: {wrong}' for name, wrong in found)}")
 
 
 def raise_bare(error: Exception, behind: BaseException | None = None) -> NoReturn:

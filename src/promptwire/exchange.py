@@ -46,8 +46,13 @@ class TimedOutError(TransportError):
     """The server was reached, but didn't answer in time."""
 
 
+def can_be_sent(name: str, value: str) -> bool:
+    """Whether it is a header of plain ASCII text."""
+    return _HEADER.fullmatch(f"{name}:{value}") is not None
+
+
 def check_headers(headers: Mapping[str, str]) -> None:
     """Raises ``ConfigurationError`` for a header that can't be sent; HTTP libraries would quote it, key and all."""
     for name, value in headers.items():
-        if not _HEADER.fullmatch(f"{name}:{value}"):
+        if not can_be_sent(name, value):
             raise ConfigurationError(f"header {name!r} can't be sent: its value is no plain ASCII text; check the keys")

@@ -8,6 +8,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from promptwire.masking import masked
@@ -78,7 +79,7 @@ def as_curl(request: "Request") -> str:
     lines = [f"curl -X {request.method} {shlex.quote(_USER.sub('*****@', request.url))}"]
     lines += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in safe_headers(request).items()]
     if request.body:
-        lines.append(f"-d {shlex.quote(_pretty(request.body))}")
+        lines.append(f"-d {shlex.quote(_readable(partial(json.loads, request.body)))}")
     return " \\\n  ".join(lines)
 
 
@@ -92,9 +93,8 @@ def show_resolved(model: object, messages: Callable[[], Sequence[object]], param
     if not logger.isEnabledFor(logging.DEBUG):
         return
     shown = {name: value if name in PROMPT_PARAMS else "*****" for name, value in params.items() if value is not None}
-    body = masked({"model": model, "messages": messages(), **shown})
-    text = json.dumps(body, indent=2, ensure_ascii=False, default=lambda value: f"<{type(value).__name__}>")
-    logger.debug("POST Request Sent from Promptwire:\n%s", _Lines(printable(text)))
+    text = _readable(lambda: {"model": model, "messages": messages(), **shown})
+    logger.debug("POST Request Sent from Promptwire:\n%s", _Lines(text))
 
 
 def show_foreign(what: str, error: BaseException) -> None:
@@ -107,8 +107,33 @@ def _masked(name: str, value: str) -> str:
     return value if name.lower() in _SAFE_HEADERS else "*****"
 
 
-def _pretty(body: bytes) -> str:
-    return printable(json.dumps(masked(json.loads(body)), indent=2, ensure_ascii=False))
+def _readable(made: Callable[[], object]) -> str:
+    """A request's body with its keys masked; what can't be shown is named by its error, and fails no call."""
+    body = None
+    try:
+        body = made()
+        return _json(masked(body))
+    except Exception as error:  # noqa: BLE001 - as above
+        if not isinstance(body, dict):
+            return f"<{type(error).__name__}>"
+    return _json({name: _pieces(name, value) for name, value in body.items()})
+
+
+def _pieces(name: str, value: object) -> object:
+    return [_piece(name, one) for one in value] if isinstance(value, list) else _piece(name, value)
+
+
+def _piece(name: str, value: object) -> object:
+    try:
+        shown = masked({name: value})
+        _json([[[shown]]])  # as deep as it will stand
+    except Exception as error:  # noqa: BLE001 - as above
+        return f"<{type(error).__name__}>"
+    return shown[name]
+
+
+def _json(value: object) -> str:
+    return printable(json.dumps(value, indent=2, ensure_ascii=False, default=lambda odd: f"<{type(odd).__name__}>"))
 
 
 class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]

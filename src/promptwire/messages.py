@@ -178,7 +178,7 @@ def _compile_part(part: FrozenDict, dialect: str, where: str) -> _Part | FrozenD
 
 def fill_slot(given: Any) -> list[dict[str, Any]] | None:
     """The messages given for a placeholder, copied, never templated; ``None`` for what are no messages."""
-    if given == [] and isinstance(given, list):  # a conversation's first turn
+    if isinstance(given, list) and not given:  # a conversation's first turn
         return []
     if not isinstance(given, (list, tuple)) or not all(map(_is_message, given)):
         return None

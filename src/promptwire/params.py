@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from promptwire.errors import PromptConfigError
+from promptwire.errors import PromptConfigError, raise_bare, unfillable
 from promptwire.frozen import is_json
 
 Check = Callable[[Any], bool]
@@ -145,9 +145,12 @@ def merge_params(*layers: Mapping[str, object]) -> dict[str, object]:
 def merge_variables(*layers: Mapping[str, object] | None) -> dict[str, object]:
     """Merge prompt variables key by key, the later layer winning."""
     merged: dict[str, object] = {}
-    for layer in layers:
-        if layer:
-            merged.update(layer)
+    try:
+        for layer in layers:
+            if layer:
+                merged.update(layer)
+    except Exception as error:  # noqa: BLE001 - as unfillable says
+        raise_bare(unfillable("prompt_variables", error))
     return merged
 
 

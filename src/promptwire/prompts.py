@@ -14,6 +14,8 @@ from promptwire.errors import (
     PromptConfigError,
     PromptwireError,
     TemplateError,
+    raise_bare,
+    unfillable,
 )
 from promptwire.frozen import FrozenDict, freeze, is_object, thaw
 from promptwire.log import logger
@@ -153,16 +155,14 @@ class Prompt(Displayed):
         Raises ``MissingVariablesError`` that names all missing variables, unless ``missing="keep"``.
         """
         check_missing(missing)
-        values = self._values(variables)
         gaps: list[str] | None = [] if missing == "error" else None
         try:
+            values = self._values(variables)
             items, is_open = self._fill(values, gaps)
         except PromptwireError:
             raise
-        except Exception as error:  # noqa: BLE001 - a value's own methods may raise anything, and say what it is
-            raise ConfigurationError(
-                f"{self.where}: a variable can't be filled in: its value raised {type(error).__name__}"
-            ) from None
+        except Exception as error:  # noqa: BLE001 - as unfillable says
+            raise_bare(unfillable(self.where, error))
         if gaps:
             raise MissingVariablesError(
                 f"{self.where} needs variables that were not given: {', '.join(dict.fromkeys(gaps))}. "

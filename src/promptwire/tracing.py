@@ -43,9 +43,12 @@ def _read(values: Mapping[str, Any], paths: Iterable[Path]) -> dict[str, Any]:
 
 
 def _shown(value: Any, paths: Sequence[Path]) -> Any:
-    if () not in paths:
-        return _read(value if isinstance(value, Mapping) else {}, paths)
-    return value if is_json(value) else str(value)
+    try:
+        if () not in paths:
+            return _read(value if isinstance(value, Mapping) else {}, paths)
+        return value if is_json(value) else str(value)
+    except Exception:  # noqa: BLE001 - no value fails the call that is traced
+        return f"<{type(value).__name__}>"
 
 
 @contextmanager

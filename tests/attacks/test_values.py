@@ -5,7 +5,20 @@ from typing import Any, NoReturn
 
 import pytest
 
-from promptwire import ConfigurationError, Placeholder, Prompt, PromptwireError, TemplateError
+from promptwire import (
+    ConfigurationError,
+    Placeholder,
+    Prompt,
+    PromptwireError,
+    Resolver,
+    TemplateError,
+    compare,
+    completion,
+    playground,
+    variables,
+)
+from promptwire.backends.memory import MemoryBackend
+from promptwire.tracing import used_variables
 
 CANARY = "canary-value"
 
@@ -74,7 +87,7 @@ def test_a_value_that_cannot_be_written_is_an_error_that_does_not_say_it(name: s
         prompt.render({"a": VALUES[name]()})
     assert CANARY not in str(caught.value)
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("name", TURNS)
@@ -83,6 +96,44 @@ def test_turns_that_cannot_be_copied_are_one_error(name: str) -> None:
     with pytest.raises(PromptwireError, match=r"memory prompt 'p'.* its value raised") as caught:
         prompt.render({"history": TURNS[name]()})
     assert CANARY not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+class Unreadable(dict[str, Any]):
+    """Variables that raise when they are read."""
+
+    def keys(self) -> NoReturn:
+        raise OSError(CANARY)
+
+    __iter__ = __len__ = items = keys
+
+
+RESOLVER = Resolver(MemoryBackend({"p": "Hi {{name}}"}))
+PROMPT = Prompt("p", text="Hi {{name}}", partials={"other": 1})
+DOORS: dict[str, Callable[[Any], Any]] = {
+    "render": PROMPT.render,
+    "resolve": lambda given: RESOLVER.resolve("p", variables=given),
+    "completion": lambda given: completion(model="gpt-4o", prompt_id="p", prompt_variables=given, resolver=RESOLVER),
+    "completion without an id": lambda given: completion(model="gpt-4o", prompt_variables=given, resolver=RESOLVER),
+    "compare": lambda given: compare(PROMPT, [given], resolver=RESOLVER),
+    "playground": lambda given: playground(PROMPT, variables=given, resolver=RESOLVER),
+    "a playground's field": lambda given: playground(PROMPT, variables={"name": given}, resolver=RESOLVER),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_variables_that_cannot_be_read_are_one_error(door: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    with variables(around="us"), pytest.raises(ConfigurationError, match="its value raised OSError") as caught:
+        DOORS[door](Unreadable(name="x"))
+    assert CANARY not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_what_is_told_of_values_fails_no_call() -> None:
+    prompt = Prompt("p", text="{{a}} {{b}}")
+    told = used_variables(prompt, {"a": Unreadable(name="x"), "b": "b"})
+    assert told == {"a": "<Unreadable>", "b": "b"}
 
 
 def test_a_text_of_a_class_of_its_own_is_sent_as_a_text() -> None:

@@ -45,8 +45,8 @@ def stacked(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any
     """Controls of two ranks, the upper winning."""
     selected = {name: value for name, value in select(lower, upper).items() if value is not None}
     others = {name: value for layer in (lower, upper) for name, value in layer.items() if name not in SELECTION}
-    ranks = [layer.get("prompt_variables") or {} for layer in (lower, upper)]
-    if not all(isinstance(variables, Mapping) for variables in ranks):
+    ranks = [layer.get("prompt_variables") for layer in (lower, upper)]
+    if not all(variables is None or isinstance(variables, Mapping) for variables in ranks):
         raise ConfigurationError("prompt_variables is a mapping of names to values")
     return {**others, **selected, "prompt_variables": merge_variables(*ranks)}
 
@@ -56,7 +56,7 @@ def read_input(given: ChatInput) -> tuple[list[BaseMessage], dict[str, Any]]:
     variables: dict[str, Any] = {}
     source: Any = given
     if isinstance(given, Mapping):
-        variables = dict(given)
+        variables = merge_variables(given)
         source = variables.pop("messages", None) or []
     if isinstance(source, str):
         return convert_to_messages([source]), variables

@@ -9,8 +9,9 @@ from langchain_core.runnables import Runnable, RunnableBinding, RunnableParallel
 
 from langchain_promptwire.fields import ModelFields
 from promptwire import log
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, PromptConfigError, raise_bare
 from promptwire.params import merge_params
+from promptwire.prompts import Prompt
 
 # LangChain's words for providers, where they are not those of model strings.
 _PROVIDERS = {"google_genai": "gemini", "google_vertexai": "vertex_ai"}
@@ -75,8 +76,8 @@ def with_metadata(llm: Runnable[Any, Any], params: dict[str, Any]) -> Runnable[A
     return copied(llm, {"model_kwargs": {**extra, "metadata": metadata}})
 
 
-def with_tools(llm: Runnable[Any, Any], params: dict[str, Any]) -> Runnable[Any, Any]:
-    """Takes the tools out of ``params`` and binds them as the delegate does.
+def with_tools(llm: Runnable[Any, Any], params: dict[str, Any], prompt: Prompt | None = None) -> Runnable[Any, Any]:
+    """Takes the tools out of ``params``, which may be the ``prompt``'s, and binds them as the delegate does.
 
     Agents of LangChain before 1.4 bind an empty list with options; servers refuse those without tools.
     """
@@ -92,6 +93,11 @@ def with_tools(llm: Runnable[Any, Any], params: dict[str, Any]) -> Runnable[Any,
         bound: Runnable[Any, Any] = llm.bind_tools(tools, **options)  # type: ignore[attr-defined]
     except (AttributeError, NotImplementedError) as error:
         raise ConfigurationError(f"{type(llm).__name__} can't call tools; give another llm=") from error
+    except (ValueError, TypeError, LookupError) as error:
+        if prompt is None or tools != prompt.settings().get("tools"):
+            raise
+        kinds = f"{type(llm).__name__} can't take ({type(error).__name__})"
+        raise_bare(PromptConfigError(f"{prompt.where}: config key 'tools' holds one that {kinds}"))
     return bound
 
 

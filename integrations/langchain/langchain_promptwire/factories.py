@@ -6,7 +6,7 @@ from typing import Any
 from langchain_core.runnables import Runnable
 from pydantic import ValidationError
 
-from promptwire.errors import ConfigurationError, raise_bare
+from promptwire.errors import ConfigurationError, raise_bare, unfit
 from promptwire.gateway.providers import Choice
 
 # Called as ``factory(model, model_provider="anthropic", temperature=0.3, ...)``.
@@ -30,8 +30,7 @@ def constructed(factory: LLMFactory, choice: Choice, model: str, given: Mapping[
     try:
         made: object = factory(model, model_provider=provider, **given)
     except ValidationError as error:  # it shows the values, keys among them
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise_bare(ConfigurationError(f"{failed}: {wrong}"))
+        raise_bare(unfit(failed, error))
     except (ImportError, ValueError, TypeError) as error:
         raise ConfigurationError(f"{failed}: {error}") from error
     if not isinstance(made, Runnable):

@@ -9,7 +9,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from pydantic import BaseModel, Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
 
-from promptwire.errors import ConfigurationError, raise_bare
+from promptwire.errors import ConfigurationError, raise_bare, unfit
 from promptwire.params import merge_params, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -82,6 +82,4 @@ def checked(cls: type[BaseModel], handler: ModelWrapValidatorHandler[Model], dat
     try:
         return handler(data)
     except ValidationError as error:
-        found = error.errors()
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
-        raise_bare(ConfigurationError(f"{cls.__name__}: {wrong}"))
+        raise_bare(unfit(cls.__name__, error))

@@ -19,6 +19,7 @@ from langchain_core.messages import (
 
 from langchain_promptwire.outgoing import ORIGINAL, TOOL_BLOCKS, to_openai
 from promptwire.compose import Turn
+from promptwire.errors import ConfigurationError, PromptwireError, raise_bare, unfillable
 
 # Roles of messages that are a text and nothing else: most messages, and these are quickly made.
 _TEXTS: dict[str, type[HumanMessage | SystemMessage | AIMessage]] = {
@@ -36,10 +37,24 @@ def to_langchain(message: Mapping[str, Any], *, exact: bool = True) -> BaseMessa
     try:
         made = _made(message)
     except (ValueError, TypeError, LookupError, AttributeError):
-        made = ChatMessage(role=message["role"], content=message.get("content") or "")
-    if exact and to_openai([made]) != [message]:
+        made = _as_chat_message(message)
+    if exact and not _is_same(made, message):
         made.additional_kwargs[ORIGINAL] = message
     return made
+
+
+def _as_chat_message(message: Mapping[str, Any]) -> ChatMessage:
+    try:
+        return ChatMessage(role=message["role"], content=message.get("content") or "")
+    except ValueError:  # pydantic's, which shows the content
+        raise_bare(ConfigurationError("a message's content is a text or a list of parts"))
+
+
+def _is_same(made: BaseMessage, message: Mapping[str, Any]) -> bool:
+    try:
+        return to_openai([made]) == [message]
+    except ConfigurationError:
+        return False
 
 
 def _made(message: Mapping[str, Any]) -> BaseMessage:
@@ -101,7 +116,12 @@ def _role(message: BaseMessage) -> str:
 
 def plain_variables(variables: Mapping[str, Any]) -> dict[str, Any]:
     """Prompt variables with LangChain's messages, which go into placeholders, as dicts."""
-    return {name: _plain(value) for name, value in variables.items()}
+    try:
+        return {name: _plain(value) for name, value in variables.items()}
+    except PromptwireError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as unfillable says
+        raise_bare(unfillable("prompt_variables", error))
 
 
 def _plain(value: Any) -> Any:

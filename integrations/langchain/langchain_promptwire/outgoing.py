@@ -61,9 +61,9 @@ def _dicts(message: BaseMessage) -> list[dict[str, Any]]:
         calls = [block for block in blocks if block.get("type") in _CALLS]
         (made,) = convert_to_openai_messages([message.model_copy(update={"content": calls})])
         made["content"] = _parts(blocks, message) or ""
+        return [*results, *([] if results and not made["content"] else [_finished(made, message)])]
     except (ValueError, TypeError, LookupError, AttributeError):
         raise_bare(ConfigurationError(f"a {message.type} message holds content that OpenAI's wire can't carry"))
-    return [*results, *([] if results and not made["content"] else [_finished(made, message)])]
 
 
 def _finished(made: dict[str, Any], message: BaseMessage) -> dict[str, Any]:

@@ -39,4 +39,6 @@ def _anthropic(params: dict[str, Any]) -> dict[str, Any]:
     if params.get("tool_choice") == "none":
         params["tool_choice"] = {"type": "none"}
         params.pop("parallel_tool_calls", None)
+    if not params.get("tools"):  # without any, ChatAnthropic hands it to the SDK, which has no such argument
+        params.pop("parallel_tool_calls", None)
     return params

@@ -10,7 +10,7 @@ from pydantic import PrivateAttr
 
 from langchain_promptwire.messages import to_langchain
 from promptwire.compose import text_of
-from promptwire.errors import ConfigurationError, raise_bare
+from promptwire.errors import ConfigurationError, PromptwireError, raise_bare, unfillable
 from promptwire.frozen import thaw
 from promptwire.gateway.answers import PromptInfo, describe
 from promptwire.messages import Placeholder, close_slots
@@ -62,13 +62,21 @@ def fill(
 
 
 def _read(given: Any, slot: str) -> list[BaseMessage]:
+    try:
+        return [_message(one) for one in _listed(given, slot)]
+    except (ValueError, TypeError, NotImplementedError, LookupError):
+        raise_bare(ConfigurationError(f"{slot} was given something that is no message"))
+    except PromptwireError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as unfillable says
+        raise_bare(unfillable(slot, error))
+
+
+def _listed(given: Any, slot: str) -> list[Any] | tuple[Any, ...]:
     listed = given.to_messages() if isinstance(given, PromptValue) else given
     if not isinstance(listed, list | tuple):
         raise ConfigurationError(f"{slot} takes a list of messages, not {type(given).__name__}")
-    try:
-        return [_message(one) for one in listed]
-    except (ValueError, TypeError, NotImplementedError, LookupError):
-        raise_bare(ConfigurationError(f"{slot} was given something that is no message"))
+    return listed
 
 
 def _message(given: Any) -> BaseMessage:

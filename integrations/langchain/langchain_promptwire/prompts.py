@@ -232,6 +232,7 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
         return self._filled(found, given)
 
     def _filled(self, found: Labelled, given: Mapping[str, Any]) -> ManagedPromptValue:
+        given = merge_variables(given)
         partials = {n: v() if callable(v) else v for n, v in self.partial_variables.items() if n not in given}
         values = merge_variables(partials, ambient_variables(), given)
         missing = self.missing or self._resolver.missing

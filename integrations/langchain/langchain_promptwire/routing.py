@@ -178,7 +178,7 @@ class Router(Delegating):
         schema = params.pop(SCHEMA, None)
         if self.llm is not None:
             log.show_resolved(choice.model, lambda: to_show(messages), params)
-        run = with_tools(run, params) if schema is None else with_schema(run, schema, params)
+        run = with_tools(run, params, prompt) if schema is None else with_schema(run, schema, params)
         return Route(rewrapped(self._fixed, run), messages, params if schema is None else {}, info, traced)
 
     def _params(self, ask: Ask, prompt: Prompt | None, choice: Choice) -> dict[str, Any]:

@@ -128,6 +128,18 @@ def test_what_llama_index_has_no_form_for(text: Any, dialect: str, why: str) -> 
         _ = template.template
 
 
+@pytest.mark.parametrize("part", [{"type": "text"}, {"type": "text", "text": 5}])
+def test_a_text_that_is_none(part: Any) -> None:
+    with pytest.raises(TemplateError, match=r"memory prompt 'x'.* no block for"):
+        managed([{"role": "user", "content": [part]}]).to_native()
+
+
+def test_messages_that_hold_what_is_no_json() -> None:
+    template = managed([{"type": "placeholder", "name": "history"}], history=[{"role": "user", "content": object()}])
+    with pytest.raises(TemplateError, match="no block for"):
+        template.to_native()
+
+
 def test_its_source_is_shown_in_place() -> None:
     """``get_template`` serves callbacks on every call and never fails."""
     loop = "{% for one in names %}{{ one }}, {% endfor %}"

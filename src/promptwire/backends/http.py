@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
 
 from promptwire.errors import BackendAuthError, BackendError, BackendUnavailableError, PromptNotFoundError, raise_bare
-from promptwire.exchange import Request, Response, TooLargeError, TransportError
+from promptwire.exchange import Request, Response, TooLargeError, TransportError, can_be_sent
 from promptwire.transport import fetch
 
 MAX_BODY = 10_000_000
+MAX_ETAG = 1000
 
 
 class NotModifiedError(Exception):
@@ -71,7 +72,8 @@ class Http:
         response = self._send(Request("GET", url, {**headers, "if-none-match": known} if known else headers))
         if response.status == 304 and known:
             raise NotModifiedError
-        if (etag := response.headers.get("etag")) and etag.isascii():
+        # Of one that can't be sent, or that servers refuse for its length, every later fetch would fail.
+        if (etag := response.headers.get("etag")) and len(etag) <= MAX_ETAG and can_be_sent("if-none-match", etag):
             self.etags[url] = etag
         return response
 

@@ -1,12 +1,22 @@
 """The backends that one resolver has opened, by name and options."""
 
 import hashlib
+from collections.abc import Hashable
 from typing import Any
 
 from promptwire.backends import Backend, backend_class, check_backend, default_backend_name, open_backend
+from promptwire.frozen import freeze
 from promptwire.stores.keeper import Keeper
 
 MAX_BACKENDS = 1000
+
+
+def _told(value: object) -> Hashable:
+    """What tells an option's value apart from others: not its ``repr``, in which a class may mask it."""
+    if isinstance(value, str):
+        text = str.__str__(value).encode("utf-8", "surrogatepass")
+        return type(value), hashlib.sha256(text).digest()  # it may be a key
+    return type(value), freeze(value)
 
 
 class Backends:
@@ -18,7 +28,7 @@ class Backends:
     def __init__(self, own: str | Backend | None, keeper: Keeper) -> None:
         self._own = own
         self._keeper = keeper
-        self._opened: dict[tuple[str, bytes], Backend] = {}
+        self._opened: dict[Hashable, Backend] = {}
 
     def get(self, backend: str | Backend | None) -> Backend:
         """A backend by name; ``None`` is the resolver's own."""
@@ -40,8 +50,11 @@ class Backends:
         """A backend as ``options`` configure it."""
         if self._keeper.frozen:
             return self._keeper.stand_in(name, getattr(backend_class(name), "default_label", None))
-        key = (name, hashlib.sha256(repr(sorted(options.items())).encode()).digest() if options else b"")
-        opened = self._opened.get(key)
+        key = (name, *((option, _told(value)) for option, value in sorted(options.items())))
+        try:
+            opened = self._opened.get(key)
+        except TypeError:  # a value that can't be hashed is like no other
+            return open_backend(name, **options)
         if opened is None:
             if len(self._opened) >= MAX_BACKENDS:
                 self._opened.clear()

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from promptwire.errors import ConfigurationError, raise_bare
+from promptwire.errors import ConfigurationError, raise_bare, unfillable
 
 MAX_CASES = 10_000
 
@@ -23,12 +23,20 @@ def read_cases(given: Any) -> list[dict[str, Any]]:
         rows = given
     if not isinstance(rows, Sequence):
         raise ConfigurationError(f"cases are a list, a DataFrame or a JSON Lines file, not {type(given).__name__}")
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
-            raise ConfigurationError(f"case {number} is no mapping of variables' names to their values")
+    cases = [_case(row, f"case {number}") for number, row in enumerate(rows, 1)]
     if not 1 <= len(rows) <= MAX_CASES:
         raise ConfigurationError(f"a comparison has from 1 to {MAX_CASES:,} cases, not {len(rows):,}")
-    return [dict(row) for row in rows]
+    return cases
+
+
+def _case(row: object, where: str) -> dict[str, Any]:
+    try:
+        variables: dict[Any, Any] = dict(row) if isinstance(row, Mapping) else {0: row}
+    except Exception as error:  # noqa: BLE001 - as unfillable says
+        raise_bare(unfillable(where, error))
+    if not all(isinstance(name, str) for name in variables):
+        raise ConfigurationError(f"{where} is no mapping of variables' names to their values")
+    return variables
 
 
 def _lines(path: Path) -> list[Any]:

@@ -45,7 +45,10 @@ def playground(*prompts: Any, **options: Unpack[PlaygroundOptions]) -> "Playgrou
     if not 1 <= len(prompts) <= 2:
         raise ConfigurationError(f"playground() takes a prompt, or two to put side by side, not {len(prompts)}")
     variables, models = rest.pop("variables", None), rest.pop("models", None)
-    if not isinstance(variables or {}, Mapping) or not all(isinstance(name, str) for name in variables or ()):
+    if variables is not None and not isinstance(variables, Mapping):
+        raise ConfigurationError("variables is a mapping of names to values")
+    variables = merge_variables(variables)
+    if not all(isinstance(name, str) for name in variables):
         raise ConfigurationError("variables is a mapping of names to values")
     check_models(models)
     resolver = rest["resolver"] = rest.get("resolver") or default_resolver()

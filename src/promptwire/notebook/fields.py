@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from promptwire.errors import ConfigurationError, raise_bare
+from promptwire.errors import ConfigurationError, raise_bare, unfillable
 from promptwire.messages import fill_slot
 from promptwire.prompts import Prompt
 from promptwire.unseen import readable
@@ -71,6 +71,8 @@ def shown(value: Any, name: str) -> str:
         return sendable(json.dumps(value, ensure_ascii=False, default=str))
     except (TypeError, ValueError, RecursionError):
         raise_bare(ConfigurationError(f"variable {name!r} can't be shown in a field: it is no JSON"))
+    except Exception as error:  # noqa: BLE001 - as unfillable says
+        raise_bare(unfillable(f"variable {name!r}", error))
 
 
 def sendable(text: str) -> str:

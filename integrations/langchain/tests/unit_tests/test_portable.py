@@ -8,6 +8,7 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 
 from langchain_promptwire import ChatPromptwire
+from promptwire.errors import PromptConfigError
 from promptwire.testing import FakeLangfuse, FakeOpenAI
 from tests.doubles.anthropic import FakeAnthropic
 
@@ -33,6 +34,24 @@ def on_openai(**given: Any) -> ChatPromptwire:
 def on_anthropic(**given: Any) -> ChatPromptwire:
     llm = ChatAnthropic(model=CLAUDE)  # type: ignore[call-arg]
     return ChatPromptwire(model="langfuse", prompt_id="params", llm=llm, **given)
+
+
+def test_parallel_tool_calls_without_tools(langfuse: FakeLangfuse, anthropic: FakeAnthropic) -> None:
+    publish(langfuse, parallel_tool_calls=False)
+    assert on_anthropic().invoke([]).content
+
+
+@pytest.mark.parametrize("on", [on_openai, on_anthropic])
+@pytest.mark.parametrize(
+    "odd", [{"type": "function", "function": {}}, {"type": "function", "function": "look"}, {"type": "document"}]
+)
+@pytest.mark.usefixtures("openai", "anthropic")
+def test_a_tool_that_is_none(on: Any, odd: Any, langfuse: FakeLangfuse) -> None:
+    publish(langfuse, tools=[odd])
+    with pytest.raises(PromptConfigError, match=r"prompt 'params'.*: config key 'tools' .* can't take"):
+        on().invoke([])
+    with pytest.raises((TypeError, ValueError, LookupError)):  # the caller's own
+        on().invoke([], tools=[{**odd, "mine": True}])
 
 
 @pytest.mark.parametrize(

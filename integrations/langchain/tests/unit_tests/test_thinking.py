@@ -11,6 +11,7 @@ from langchain_core.tools import tool
 from langchain_promptwire import ChatPromptwire, ChatPromptwireGateway
 from promptwire import Resolver
 from promptwire.backends.memory import MemoryBackend
+from promptwire.errors import ConfigurationError
 from promptwire.testing import FakeOpenAI
 from tests.doubles.anthropic import FakeAnthropic
 from tests.doubles.anthropic_model import sign, thought
@@ -146,3 +147,14 @@ async def test_the_counts_of_thoughts_and_cached_tokens(ask: Any) -> None:
         answer = await ask(gateway(), [HumanMessage(cached)])
         assert answer.usage_metadata["input_token_details"] == details
         assert answer.usage_metadata["output_token_details"] == {"reasoning": 3}
+
+
+@pytest.mark.parametrize("content", ["Hello", [{"type": "text", "text": "Hello"}]])
+def test_thoughts_that_are_none(content: Any, openai: FakeOpenAI) -> None:
+    """Of a prompt they fail no call; the caller's are named."""
+    odd = {"role": "assistant", "content": content, "thinking_blocks": "x"}
+    resolver = Resolver(MemoryBackend({"p": [odd, {"role": "user", "content": "Hi"}]}))
+    ChatPromptwire(model="gpt-4o", prompt_id="p", resolver=resolver).invoke([])
+    assert openai.requests[-1].json["messages"][0]["content"] == content
+    with pytest.raises(ConfigurationError, match="a ai message holds content"):
+        gateway().invoke([AIMessage(content, additional_kwargs={"thinking_blocks": "x"}), HumanMessage("Hi")])

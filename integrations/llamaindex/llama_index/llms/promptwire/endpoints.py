@@ -22,7 +22,7 @@ from llama_index.llms.promptwire.convert import selection, tool_calls
 from llama_index.llms.promptwire.filling import ManagedMessages
 from pydantic import ValidationError
 
-from promptwire.errors import ConfigurationError, GatewayError, raise_bare
+from promptwire.errors import ConfigurationError, GatewayError, raise_bare, unfit
 from promptwire.params import nearest
 
 L = TypeVar("L", bound=LLM)
@@ -62,7 +62,7 @@ class ChatOnlyLLM(Completions, FunctionCallingLLM):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise_bare(unfit(name, error))
+            raise_bare(unfit(f"{name}()", error))
 
     def to_payload(self) -> dict[str, Any]:
         return {"class_name": self.class_name(), **self.metadata.model_dump()}
@@ -92,12 +92,6 @@ class ChatOnlyLLM(Completions, FunctionCallingLLM):
         super().__setstate__(state)  # __init__ with the fields, which leaves out what is private
         for name, value in (state["__pydantic_private__"] or {}).items():
             setattr(self, name, value)
-
-
-def unfit(name: str, error: ValidationError) -> ConfigurationError:
-    """What pydantic found wrong with a class's arguments, without their values."""
-    wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-    return ConfigurationError(f"{name}(): {wrong}")
 
 
 def picklable(llm: L) -> L:

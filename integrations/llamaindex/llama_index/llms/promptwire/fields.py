@@ -14,7 +14,7 @@ from pydantic import Field, PlainSerializer, PrivateAttr
 
 from promptwire.calls import RENDERING, SELECTION, PromptCall, refuse_without_id, select
 from promptwire.default import default_resolver
-from promptwire.errors import ConfigurationError
+from promptwire.errors import ConfigurationError, raise_bare, unfillable
 from promptwire.gateway.parameters import OPENAI_PARAMS
 from promptwire.params import merge_variables, nearest
 from promptwire.prompts import Prompt
@@ -137,7 +137,10 @@ def as_mapping(name: str, given: object) -> dict[str, Any]:
     """The argument as a dict of its own. Raises ``ConfigurationError``."""
     if given is not None and not isinstance(given, Mapping):
         raise ConfigurationError(f"{name} is a mapping of names to values, not {type(given).__name__}")
-    return dict(given or {})
+    try:
+        return dict(given or {})
+    except Exception as error:  # noqa: BLE001 - as unfillable says
+        raise_bare(unfillable(name, error))
 
 
 def check_names(params: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from llama_index.llms.promptwire.convert import PromptMessage, from_prompt
 from llama_index.llms.promptwire.events import Resolved
 from llama_index.llms.promptwire.links import followed
 
+from promptwire.errors import PromptwireError, raise_bare, unfillable
 from promptwire.gateway.answers import PromptInfo, describe
 from promptwire.messages import Placeholder, close_slots, fill_slot, slot_error
 from promptwire.search import Found
@@ -64,6 +65,15 @@ def filled(
 
 def _turns(name: str, given: Any, where: str, *, whole: bool) -> list[ChatMessage]:
     """What was given for a placeholder: messages, or the text that some engines make of a history."""
+    try:
+        return _read(name, given, where, whole=whole)
+    except PromptwireError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as unfillable says
+        raise_bare(unfillable(where, error))
+
+
+def _read(name: str, given: Any, where: str, *, whole: bool) -> list[ChatMessage]:
     if isinstance(given, str):
         return [ChatMessage(role=MessageRole.USER, content=given)] if given.strip() else []
     if isinstance(given, list | tuple) and all(isinstance(one, ChatMessage) for one in given):

@@ -134,7 +134,9 @@ class KeptElsewhere(BasePromptTemplate):
 
     def _measures(self, given: Mapping[str, Any]) -> bool:
         """Whether a call only asks for the size: it gives what is known, and blanks for the rest."""
-        return self.kwargs.keys() <= given.keys() and not any(given[name] for name in given.keys() - self.kwargs.keys())
+        return self.kwargs.keys() <= given.keys() and all(
+            type(given[name]) is str and not given[name] for name in given.keys() - self.kwargs.keys()
+        )
 
     def _options(self) -> FindOptions:
         return {"backend": self.backend, "label": self.label, "version": self.version, "fallback": self.fallback}

@@ -63,7 +63,7 @@ def native_messages(
     messages = [_with_texts(item, native) for item in rendered.messages]
     if hidden := [name for name in open_names if name not in seen]:
         raise _impossible(prompt, f"variables that it doesn't simply show ({', '.join(hidden)})")
-    if mark in json.dumps(messages, ensure_ascii=False):
+    if mark in json.dumps(messages, ensure_ascii=False, default=lambda odd: type(odd).__name__):
         raise _impossible(prompt, "variables outside its texts, or that it takes apart")
     return messages
 
@@ -79,9 +79,13 @@ def _with_texts(message: Mapping[str, Any], native: Callable[[str], str]) -> dic
     if isinstance(content, str):
         return {**message, "content": native(content)}
     if isinstance(content, list):
-        parts = [{**one, "text": native(one["text"])} if one.get("type") == "text" else one for one in content]
+        parts = [{**one, "text": native(one["text"])} if _is_text(one) else one for one in content]
         return {**message, "content": parts}
     return dict(message)
+
+
+def _is_text(part: Mapping[str, Any]) -> bool:
+    return part.get("type") == "text" and isinstance(part.get("text"), str)
 
 
 def source_of(prompt: Prompt) -> str:

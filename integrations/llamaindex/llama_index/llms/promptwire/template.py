@@ -9,7 +9,6 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate, PromptType
 from llama_index.core.types import BaseOutputParser
 from llama_index.llms.promptwire.convert import from_prompt, plain
-from llama_index.llms.promptwire.endpoints import unfit
 from llama_index.llms.promptwire.events import Resolved
 from llama_index.llms.promptwire.filling import KnowsPrompts, ManagedMessages, SendsPrompts, filled
 from llama_index.llms.promptwire.lookup import KeptElsewhere
@@ -19,7 +18,7 @@ from pydantic import Field, ValidationError
 from promptwire.ambient import ambient_variables
 from promptwire.backends import Backend
 from promptwire.default import default_resolver
-from promptwire.errors import ConfigurationError, TemplateError, raise_bare
+from promptwire.errors import ConfigurationError, TemplateError, raise_bare, unfit
 from promptwire.params import merge_variables
 from promptwire.prompts import Prompt, check_missing
 from promptwire.refs import PromptRef
@@ -83,7 +82,7 @@ class ManagedPromptTemplate(KeptElsewhere):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise_bare(unfit(type(self).__name__, error))
+            raise_bare(unfit(f"{type(self).__name__}()", error))
         self._resolver = resolver
 
     @property
