@@ -113,7 +113,7 @@ def _readable(made: Callable[[], object]) -> str:
     try:
         body = made()
         return _json(masked(body))
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # noqa: BLE001 - a value may raise anything
         if not isinstance(body, dict):
             return f"<{type(error).__name__}>"
     return _json({name: _pieces(name, value) for name, value in body.items()})
