@@ -162,7 +162,8 @@ def test_a_model_that_takes_one_temperature(
     library.publish("thinker", "Hi", config={"model": "o3-mini"})
     library.publish("warm", "Hi", config={"model": "o3-mini", "temperature": 0.3})
     llm = over(made(kind, openai, temperature=0.2), resolver)
-    for asked in ({"prompt_id": "thinker"}, {"model": "o3-mini"}, {"prompt_id": "warm"}, {}):
+    calls: list[dict[str, Any]] = [{"prompt_id": "thinker"}, {"model": "o3-mini"}, {"prompt_id": "warm"}, {}]
+    for asked in calls:
         llm.complete("", **asked)
     sent = [(request.json["model"], request.json["temperature"]) for request in openai.requests]
     assert sent == [("o3-mini", 1.0), ("o3-mini", 1.0), ("o3-mini", 0.3), ("gpt-4o-mini", 0.2)]
