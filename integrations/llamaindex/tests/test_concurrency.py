@@ -329,3 +329,32 @@ def test_ambient_variables_follow_the_context_and_not_a_bare_pool(resolver: Reso
         with pytest.raises(MissingVariablesError):
             pool.submit(llm.complete, "").result()
         assert asyncio.run(asyncio.wait_for(asyncio.to_thread(llm.complete, ""), 30)).text == "[gpt-4o] Hello Cy"
+
+
+class Restless(Resolver):
+    """Whoever asks gets another version, and all that run together ask before any of them is answered."""
+
+    async def afind(self, *args: Any, **options: Any) -> Any:
+        await asyncio.sleep(0)
+        backend: Any = self.open_backend()
+        backend.publish("rag", "{{context_str}} {{query_str}}")
+        return self.find(*args, **options)
+
+
+@pytest.mark.parametrize(("mode", "slot"), [("accumulate", "text_qa"), ("tree_summarize", "summary")])
+async def test_the_chunks_of_a_query_share_one_version(mode: str, slot: str, openai: FakeOpenAI, listener: Any) -> None:
+    openai._reply = lambda _: "Ada."  # noqa: SLF001 - a server already there
+    library: Any = MemoryBackend({})
+    library.stamp = None  # whose prompts are to be fetched again, as a server's
+    template = ManagedPromptTemplate("rag", resolver=Restless(library, cache_ttl=0))
+    index = SummaryIndex([TextNode(text=f"{number}" + " word" * 300) for number in range(8)])
+    made = index.as_query_engine(
+        llm=Promptwire(model="gpt-4o", context_window=1000, num_output=50), embed_model=MockEmbedding(8),
+        response_mode=mode, use_async=True, **{f"{slot}_template": template},
+    )  # fmt: skip
+    for _ in range(2):
+        listener.events.clear()
+        await made.aquery("Who?")
+        told = [event.prompt_version for event in listener.named("PromptResolvedEvent")]
+        assert len(told) > 2
+        assert len(set(told)) == 1

@@ -154,6 +154,21 @@ def test_the_callers_model(
     assert openai.requests[-1].json["model"] == "o3"
 
 
+@pytest.mark.parametrize("kind", ["openai", "like"])
+def test_a_model_that_takes_one_temperature(
+    kind: str, library: MemoryBackend, resolver: Resolver, openai: FakeOpenAI
+) -> None:
+    """LlamaIndex's constructor sees to it, which makes no copy; a prompt that sets one has it sent."""
+    library.publish("thinker", "Hi", config={"model": "o3-mini"})
+    library.publish("warm", "Hi", config={"model": "o3-mini", "temperature": 0.3})
+    llm = over(made(kind, openai, temperature=0.2), resolver)
+    calls: list[dict[str, Any]] = [{"prompt_id": "thinker"}, {"model": "o3-mini"}, {"prompt_id": "warm"}, {}]
+    for asked in calls:
+        llm.complete("", **asked)
+    sent = [(request.json["model"], request.json["temperature"]) for request in openai.requests]
+    assert sent == [("o3-mini", 1.0), ("o3-mini", 1.0), ("o3-mini", 0.3), ("gpt-4o-mini", 0.2)]
+
+
 async def test_a_mock_with_tools_and_one_without(mock: Mock, resolver: Resolver) -> None:
     tool = FunctionTool.from_defaults(add)
     llm = over(mock(), resolver, prompt_id="persona")

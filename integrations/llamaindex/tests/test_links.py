@@ -16,7 +16,7 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 from llama_index.core.types import BaseOutputParser, PydanticProgramMode
-from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire
+from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire, PromptwireGateway
 from llama_index_instrumentation.dispatcher import instrument_tags
 from openinference.instrumentation.llama_index import LlamaIndexInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
@@ -191,7 +191,7 @@ def linked(request: pytest.FixtureRequest, langfuse: FakeLangfuse, delegates: An
 def runs(llm: Promptwire) -> str:
     """The name that the spans of its delegate have."""
     delegate = llm._delegates.llm  # noqa: SLF001 - who runs
-    return type(delegate).__name__
+    return type(delegate).__name__ if delegate else PromptwireGateway.__name__
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -227,14 +227,17 @@ async def test_a_structured_llm_asks_once(way: str, llm: Promptwire, trace: Trac
     assert trace.links() == [(f"PromptwireGateway.{leaf(way)}", "team/welcome", 2)]
 
 
-@pytest.fixture(params=["promptwire", "gateway", "openai"])
+@pytest.fixture(params=["promptwire", "gateway", "openai", "promptwire over openai"])
 def any_llm(request: pytest.FixtureRequest, delegates: Any, langfuse: FakeLangfuse) -> LLM:
     langfuse.publish("rag", "{{context_str}} {{query_str}}")
-    return Promptwire(model="gpt-4o") if request.param == "promptwire" else delegates.make(request.param)
+    if request.param == "promptwire":
+        return Promptwire(model="gpt-4o")
+    made: LLM = delegates.make(request.param.split()[-1])
+    return Promptwire(llm=made) if "over" in request.param else made
 
 
 def of_the_model(llm: LLM, endpoint: str) -> str:
-    return f"{'PromptwireGateway' if isinstance(llm, Promptwire) else type(llm).__name__}.{endpoint}"
+    return f"{runs(llm) if isinstance(llm, Promptwire) else type(llm).__name__}.{endpoint}"
 
 
 def slot() -> ManagedPromptTemplate:

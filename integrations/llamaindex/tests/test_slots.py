@@ -23,6 +23,7 @@ from llama_index.core.retrievers import QueryFusionRetriever
 from llama_index.core.schema import QueryBundle, TextNode
 from llama_index.core.selectors import LLMMultiSelector, LLMSingleSelector
 from llama_index.core.tools import FunctionTool, QueryEngineTool, ToolMetadata
+from llama_index.core.types import PydanticProgramMode
 from llama_index.llms.openai import OpenAI
 from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire, PromptwireGateway
 from llama_index.llms.promptwire.lookup import MAX_QUERIES
@@ -63,11 +64,11 @@ def rag(make: Any) -> ManagedPromptTemplate:
     return make("rag", template_var_mappings={"context_str": "context"})  # type: ignore[no-any-return]
 
 
-@pytest.fixture(params=["promptwire", "gateway", "openai"])
+@pytest.fixture(params=["promptwire", "gateway", "openai", "promptwire over openai"])
 async def llm_of_any_kind(request: pytest.FixtureRequest, openai: FakeOpenAI) -> AsyncIterator[LLM]:
-    if request.param == "openai":
+    if "openai" in request.param:
         foreign = OpenAI(model="gpt-4o-mini", api_key=openai.api_key, api_base=openai.url, max_retries=0)
-        yield foreign
+        yield foreign if request.param == "openai" else Promptwire(llm=foreign)
         await foreign._get_aclient().close()  # noqa: SLF001 - it leaves that to nobody
     elif request.param == "promptwire":
         yield Promptwire(model="gpt-4o-mini")
@@ -322,6 +323,34 @@ def test_an_output_parser_of_the_llm(make: Any, resolver: Resolver, openai: Fake
     llm.chat(llm._get_messages(make("greeting"), name="Ada"))  # noqa: SLF001 - the way of predict()
     assert sent(openai) == [parser.format("Hello Ada")]
     assert messages[0].content == "Hello Ada"
+
+
+@pytest.mark.parametrize("where", ["template", "llm", "both"])
+def test_an_output_parser_with_any_llm(where: str, llm_of_any_kind: LLM, make: Any, openai: FakeOpenAI) -> None:
+    parser = PydanticOutputParser(Answer)
+    openai._reply = lambda _: '{"text": "Hi"}'  # noqa: SLF001 - a server already there
+    template = make("greeting", output_parser=None if where == "llm" else parser)
+    llm_of_any_kind.output_parser = None if where == "template" else parser
+    llm_of_any_kind.predict(template, name="Ada")
+    asked = parser.format("Hello Ada")
+    assert sent(openai) == [parser.format(asked) if where == "both" else asked]
+
+
+@pytest.mark.parametrize("where", ["template", "llm", "words"])
+def test_no_part_is_lost_to_an_output_parser(
+    where: str, llm_of_any_kind: LLM, make: Any, library: Any, openai: FakeOpenAI
+) -> None:
+    """It reads blocks. ``words`` is the parser that LlamaIndex takes for objects where no tool is to be called."""
+    parser = PydanticOutputParser(Answer)
+    parts = [{"type": "text", "text": "Read"}, {"type": "file", "file": {"file_id": "f1"}}]
+    library.publish("file", [{"type": "placeholder", "name": "given"}, {"role": "user", "content": "Read"}])
+    template = make("file", given=[{"role": "user", "content": parts}])
+    template.output_parser = parser if where == "template" else None
+    llm_of_any_kind.output_parser = parser if where == "llm" else None
+    llm_of_any_kind.pydantic_program_mode = PydanticProgramMode("llm" if where == "words" else "default")
+    with pytest.raises(TemplateError, match=r"memory prompt 'file' .* no block for"):
+        llm_of_any_kind.structured_predict(Answer, template) if where == "words" else llm_of_any_kind.predict(template)
+    assert openai.count == 0
 
 
 def test_structured_prediction(rag: ManagedPromptTemplate, persona: Promptwire, openai: FakeOpenAI) -> None:

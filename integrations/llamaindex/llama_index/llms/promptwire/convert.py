@@ -41,7 +41,7 @@ _TEXTUAL = (TextBlock, *_NOT_SENT)
 class PromptMessage(ChatMessage):
     """A prompt's message: blocks for any LLM, and the very dict that it is stored as for the gateway."""
 
-    _from: tuple[dict[str, Any] | None, PromptInfo | None] | None = PrivateAttr(default=None)
+    _from: tuple[dict[str, Any] | None, PromptInfo | None, str] | None = PrivateAttr(default=None)
 
     @property
     def stored(self) -> dict[str, Any] | None:
@@ -53,14 +53,18 @@ class PromptMessage(ChatMessage):
         """The prompt."""
         return self._from[1] if self._from else None
 
+    def whole(self) -> "PromptMessage":
+        """For who reads blocks. Raises ``TemplateError`` for a part that has none."""
+        stored, origin, where = self._from or (None, None, "")
+        return self if stored is None else from_prompt(stored, where, whole=True, origin=origin)
+
     @classmethod
     def made(
         cls,
         role: MessageRole,
         blocks: list[ContentBlock],
         extras: dict[str, Any],
-        stored: dict[str, Any] | None,
-        origin: PromptInfo | None,
+        source: tuple[dict[str, Any] | None, PromptInfo | None, str],
     ) -> Self:
         """Of parts that were checked when they were made: as a pickle would, in a third of the time."""
         message = cls.__new__(cls)
@@ -69,7 +73,7 @@ class PromptMessage(ChatMessage):
                 "__dict__": {**_BLANK.__dict__, "role": role, "blocks": blocks, "additional_kwargs": extras},
                 "__pydantic_extra__": None,
                 "__pydantic_fields_set__": {"role", "blocks", "additional_kwargs"},
-                "__pydantic_private__": {"_from": (stored, origin)},
+                "__pydantic_private__": {"_from": source},
             }
         )
         return message
@@ -104,17 +108,17 @@ def from_prompt(item: object, where: str, *, whole: bool, origin: PromptInfo | N
         raise_bare(
             TemplateError(f"{where} has a message that is none for LlamaIndex ({problem}); look at its role and parts")
         )
-    return PromptMessage.made(role, [*blocks, *calls], extras, stored, origin)
+    return PromptMessage.made(role, [*blocks, *calls], extras, (stored, origin, where))
 
 
 def plain(message: ChatMessage) -> ChatMessage:
-    """A message that is its blocks: whoever changes them changes what is sent."""
+    """A message that is its blocks: whoever changes them changes what is sent. Raises as ``whole`` does."""
     if not isinstance(message, PromptMessage):
         return message
-    if message.origin is None:
-        return ChatMessage(role=message.role, blocks=message.blocks, additional_kwargs=message.additional_kwargs)
-    blocks, extras = [*message.blocks], {**message.additional_kwargs}
-    return PromptMessage.made(message.role, blocks, extras, None, message.origin)
+    one = message.whole()
+    if one.origin is None:
+        return ChatMessage(role=one.role, blocks=one.blocks, additional_kwargs=one.additional_kwargs)
+    return PromptMessage.made(one.role, [*one.blocks], {**one.additional_kwargs}, (None, one.origin, ""))
 
 
 def to_openai(given: object) -> dict[str, Any]:

@@ -36,11 +36,7 @@ class ManagedMessages(list[ChatMessage]):
 
     def whole(self) -> list[ChatMessage]:
         """The messages for an LLM that reads blocks. Raises ``TemplateError`` for a part that has none."""
-        where = self.found[0].where
-        return [
-            from_prompt(one.stored, where, whole=True, origin=one.origin) if isinstance(one, PromptMessage) else one
-            for one in self
-        ]
+        return [one.whole() if isinstance(one, PromptMessage) else one for one in self]
 
 
 def filled(

@@ -36,7 +36,9 @@ class Seen:
         return found if time.monotonic() < until else None
 
     def keep(self, found: Found) -> Found:
-        """The prompt, for the query around this call too."""
+        """The prompt, for the query around this call too; or that of a call of the same query that was first."""
+        if (first := self.held()) is not None:
+            return first
         self.last = found
         if query := _query():
             if len(self._queries) >= MAX_QUERIES:

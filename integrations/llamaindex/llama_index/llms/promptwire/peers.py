@@ -1,5 +1,6 @@
 """LlamaIndex's own LLMs: what they tell of themselves, and how they want to be called."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, get_args
@@ -81,7 +82,7 @@ def _addresses(kind: type[LLM]) -> tuple[str, ...]:
     return tuple(name for name in ("api_base", "base_url") if name in kind.model_fields or hasattr(kind, name))
 
 
-def renamed(llm: LLM, choice: Choice) -> dict[str, str | None]:
+def renamed(llm: LLM, choice: Choice) -> dict[str, Any]:
     """What makes the LLM run the chosen model."""
     if choice.model == named(llm)[1]:
         return {}
@@ -90,7 +91,16 @@ def renamed(llm: LLM, choice: Choice) -> dict[str, str | None]:
         raise PromptConfigError(
             f"the model{choice.named_by} can't be set on llm={type(llm).__name__}(): ignore_prompt_model=True leaves it"
         )
-    return {field: choice.model if _routed(llm) is None else f"{choice.provider}/{choice.model}"}
+    name = choice.model if _routed(llm) is None else f"{choice.provider}/{choice.model}"
+    forced = {"temperature": 1.0} if choice.model in _at_one_temperature(type(llm)) else {}  # as its constructor does
+    return {field: name, **forced}
+
+
+@lru_cache(100)
+def _at_one_temperature(kind: type[LLM]) -> frozenset[str]:
+    """The models that take no other temperature than 1: the module of LlamaIndex's OpenAI names them."""
+    modules = [sys.modules.get(base.__module__) for base in kind.__mro__]
+    return frozenset().union(*(getattr(module, "O1_MODELS", ()) for module in modules))
 
 
 def usable(llm: LLM, choice: Choice) -> LLM:

@@ -170,7 +170,7 @@ class ManagedPromptTemplate(KeptElsewhere):
     def _native(self, prompt: Prompt, escape: Escape) -> list[ChatMessage]:
         names = {theirs: engines for engines, theirs in (self.template_var_mappings or {}).items()}
         items = native_messages(prompt, self._known(), names, escape, self.text_role)
-        return [plain(from_prompt(item, prompt.where, whole=True)) for item in items]
+        return [plain(from_prompt(item, prompt.where, whole=False)) for item in items]
 
 
 def _measured_names(template: ManagedPromptTemplate) -> list[str]:
