@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -91,28 +91,31 @@ def open_stream(request: Request, timeout: float) -> Generator[Streaming]:
         del answer.stream  # it refers back to the answer: a cycle, whose forty objects only the collector would free
 
 
-@asynccontextmanager
-async def open_astream(request: Request, timeout: float) -> AsyncGenerator[Streaming]:
-    """``open_stream`` on the running loop's own client."""
-    with _mapped():
-        client = await _async_client()
-        answer = await client.send(_build(client, request, timeout), stream=True)
-    try:
-        yield Streaming(answer)
-    finally:
-        await answer.aclose()
-        del answer.stream  # as above
+class open_astream:  # noqa: N801 - called like its sync twin
+    """``open_stream`` on the running loop's client. No generator: a loop that ends closes those in any order."""
+
+    def __init__(self, request: Request, timeout: float) -> None:
+        self._request, self._timeout = request, timeout
+
+    async def __aenter__(self) -> Streaming:
+        with _mapped():
+            client = await _async_client()
+            self._answer = await client.send(_build(client, self._request, self._timeout), stream=True)
+        return Streaming(self._answer)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._answer.aclose()
+        del self._answer.stream  # as above
 
 
-def _build(client: Any, request: Request, timeout: float) -> "httpx.Request":
+def _build(client: "httpx.Client | httpx.AsyncClient", request: Request, timeout: float) -> "httpx.Request":
     import httpx
 
     check_headers(request.headers)
     limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
-    built: httpx.Request = client.build_request(
+    return client.build_request(
         request.method, _url(request.url), headers=request.headers, content=request.body, timeout=limits
     )
-    return built
 
 
 def _load_httpx() -> None:
@@ -253,13 +256,11 @@ async def warm() -> None:
 async def _async_client() -> "httpx.AsyncClient":
     """The running loop's client, closed when the loop shuts its async generators down."""
     loop = asyncio.get_running_loop()
-    held = _async.get(loop)
-    if held is None:
+    if (held := _async.get(loop)) is None:
         _forget_closed_loops()
         sessions: list[Any] = []
         client = _new_async_client(sessions)
-        guard = _close_with_loop(loop, client)
-        await anext(guard)
+        await anext(guard := _close_with_loop(loop, client))
         held = _async.setdefault(loop, (client, guard, sessions))
     return held[0]
 

@@ -1,6 +1,7 @@
 """Streams of ``completion()``: whole, left early, broken off."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -90,6 +91,23 @@ async def test_a_cancelled_reader_ends_the_request(openai: FakeOpenAI) -> None:
     with pytest.raises(asyncio.CancelledError):
         await reader
     assert await asyncio.to_thread(openai.wait_for_hang_ups)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_loop_may_end_in_the_middle_of_a_stream(*, newest_first: bool, openai: FakeOpenAI) -> None:
+    """It closes the generators that are left all at once and in any order, and logs what they raise then."""
+
+    async def read_one() -> list[Any]:
+        left: list[Any] = []
+        loops_own: Any = sys.get_asyncgen_hooks().firstiter
+        sys.set_asyncgen_hooks(firstiter=lambda made: (left.append(made), loops_own(made)))
+        stream = await acompletion(**CALL, stream=True)
+        await anext(stream)
+        closing = [made.aclose() for made in (reversed(left) if newest_first else left)]
+        assert len(closing) > 3
+        return await asyncio.gather(*closing, return_exceptions=True)
+
+    assert set(asyncio.run(read_one())) == {None}
 
 
 async def first_chunks(ask: Any, stream: Any) -> tuple[list[Any], GatewayError]:
