@@ -100,7 +100,12 @@ def test_a_loop_may_end_in_the_middle_of_a_stream(*, newest_first: bool, openai:
     async def read_one() -> list[Any]:
         left: list[Any] = []
         loops_own: Any = sys.get_asyncgen_hooks().firstiter
-        sys.set_asyncgen_hooks(firstiter=lambda made: (left.append(made), loops_own(made)))
+
+        def note(made: Any) -> None:
+            left.append(made)
+            loops_own(made)
+
+        sys.set_asyncgen_hooks(firstiter=note)
         stream = await acompletion(**CALL, stream=True)
         await anext(stream)
         closing = [made.aclose() for made in (reversed(left) if newest_first else left)]
