@@ -1,6 +1,8 @@
 """What LlamaIndex and its hub expect of an integration's package."""
 
+import importlib
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -11,6 +13,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.prompts import BasePromptTemplate
 
 ROOT = Path(__file__).parents[1]
+OTHERS = any(distributions(name="llama-index-llms-anthropic"))  # as `make anthropic` has it
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
@@ -37,3 +40,12 @@ def test_the_wheel_holds_the_leaf_of_the_namespace_alone(tmp_path: Path) -> None
     names = [name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name]
     assert {name.rpartition("/")[0] for name in names} == {"llama_index/llms/promptwire"}
     assert {"llama_index/llms/promptwire/__init__.py", "llama_index/llms/promptwire/py.typed"} <= set(names)
+
+
+@pytest.mark.skipif(not OTHERS, reason="for the environment that has them all")
+@pytest.mark.filterwarnings("ignore")  # theirs
+@pytest.mark.parametrize("name", ["anthropic", "langchain", "litellm"])
+def test_no_other_llm_is_skipped_where_it_is_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of one that doesn't import are passed over, which nothing else would tell."""
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    importlib.import_module(f"llama_index.llms.{name}")
