@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ async def test_retry_after_is_honoured(
         pauses.append(seconds)
 
     monkeypatch.setattr("random.uniform", lambda low, high: 1.0)
-    monkeypatch.setattr("promptwire.gateway.driver.time.sleep", pauses.append)
+    monkeypatch.setattr("promptwire.gateway.driver.time", SimpleNamespace(sleep=pauses.append))  # others do sleep
     monkeypatch.setattr("promptwire.gateway.driver.asyncio.sleep", asleep)
     openai.fail(429, retry_after=header, times=1)
     openai.fail(503, times=1)
