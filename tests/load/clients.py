@@ -18,6 +18,7 @@ from promptwire.backends.langfuse import LangfuseBackend
 from tests.load.plan import MAX_STALE, PROMPTS, TIMEOUT, Plan, max_stale
 from tests.load.stalls import Stepped, Worst, tick
 
+THINK = 0.2
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SAMPLES = 50
 
@@ -96,11 +97,11 @@ class Load:
                     self._of(number).invalidate(f"p{number}")
             except Exception as error:  # noqa: BLE001 - it would end the thread, which nobody saw
                 self._judge.error(f"{error!r}")
-            time.sleep(self._options["think"] * dice.uniform(0.5, 1.5))
+            time.sleep(THINK * dice.uniform(0.5, 1.5))
 
     async def _task(self, seed: int) -> None:
         dice = random.Random(f"task {seed}")  # noqa: S311 - as above
-        await asyncio.sleep(self._options["think"] * dice.random())
+        await asyncio.sleep(THINK * dice.random())
         while time.monotonic() < self._end:
             number, who = dice.randrange(PROMPTS), f"u{dice.random()}"
             try:
@@ -108,7 +109,7 @@ class Load:
                 self._judge.answer(number, who, await Stepped(call, self._steps))
             except Exception as error:  # noqa: BLE001 - as above
                 self._judge.error(f"{error!r}")
-            await asyncio.sleep(self._options["think"] * dice.uniform(0.5, 1.5))
+            await asyncio.sleep(THINK * dice.uniform(0.5, 1.5))
 
     async def _loop(self) -> None:
         meter, sampler = asyncio.create_task(tick(self._end, self._ticks)), asyncio.create_task(self._sample())

@@ -30,7 +30,7 @@ TASKS, THREADS, CORES = 1000, 200, os.cpu_count() or 1
 BELIEVED = 10.0
 """Seconds for which a failure keeps a prompt, or by a dropped connection all of them, from being asked for."""
 TRIES = 3
-STALL, THINK = 0.02, 0.2
+STALL = 0.02
 
 pytestmark = [pytest.mark.timeout(SECONDS + 120), pytest.mark.skipif(sys.platform == "win32", reason="reads /proc")]
 
@@ -71,7 +71,6 @@ class Run:
         options = {
             "url": self._server.hear(), "store": store, "ttl": self._ttl, "seconds": SECONDS,
             "tasks": TASKS // processes, "threads": THREADS // processes,
-            "think": THINK * max(1.0, processes / CORES),  # a loop is not held up by us for want of a CPU
         }  # fmt: skip
         self._clients = [Process("clients", plan.told(), options) for _ in range(processes)]
         for client in self._clients:
@@ -153,7 +152,7 @@ class Run:
         assert self.unexplained() == []
         assert self.growth() < (1.1 if IS_SOAK else 1.3)
         assert self.worst("steps")[2] < STALL
-        if IS_SOAK:
+        if IS_SOAK and len(self.reports) <= CORES:  # else one process' loop waits for threads that wait for a CPU
             assert self.worst("ticks")[1] < STALL
 
 
