@@ -178,9 +178,11 @@ def _compile_part(part: FrozenDict, dialect: str, where: str) -> _Part | FrozenD
 
 def fill_slot(given: Any) -> list[dict[str, Any]] | None:
     """The messages given for a placeholder, copied, never templated; ``None`` for what are no messages."""
-    if isinstance(given, list) and not given:  # a conversation's first turn
+    if not isinstance(given, (list, tuple)):
+        return None
+    if not given:  # a conversation's first turn
         return []
-    if not isinstance(given, (list, tuple)) or not all(map(_is_message, given)):
+    if not all(map(_is_message, given)):
         return None
     return [_copied(message) for message in given]
 
@@ -193,7 +195,7 @@ def slot_error(name: str, given: object, where: str) -> ConfigurationError:
 
 
 def _is_message(given: object) -> bool:
-    return isinstance(given, dict | Mapping) and isinstance(given.get("role"), str)
+    return isinstance(given, (dict, Mapping)) and isinstance(given.get("role"), str)
 
 
 def _copied(message: Mapping[str, Any]) -> dict[str, Any]:
