@@ -141,8 +141,6 @@ def select(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]
     """
     above = {name: upper[name] for name in SELECTION if upper.get(name) is not None}
     below = {name: lower.get(name) for name in SELECTION}
-    if not above:
-        return below
     if above.keys() & {"prompt_label", "prompt_version"}:
         below["prompt_label"] = below["prompt_version"] = None
     elif above.get("prompt_id", below["prompt_id"]) != below["prompt_id"]:
