@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from promptwire.errors import PromptwireError
 from promptwire.prompts import Prompt
 from promptwire.refs import PromptRef
+from promptwire.stores import StoreKey
 from promptwire.workers import rebuild_after_fork
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Slot:
     """
 
     __slots__ = (
-        "backend", "error", "etags", "fetched_at", "flight", "fresh_until", "held_back", "outage", "prompt",
+        "_key", "backend", "error", "etags", "fetched_at", "flight", "fresh_until", "held_back", "outage", "prompt",
         "ref", "retry_at", "stamp", "stored", "used",
     )  # fmt: skip
 
@@ -40,11 +41,20 @@ class Slot:
         self.outage = False
         self.held_back: str | None = None  # why the newest version isn't the one that serves
         self.stored: bool | None = None  # whether the prompt is a store's; None: no store was asked
+        self._key: StoreKey | None = None
 
     @property
     def source(self) -> tuple[str, Hashable]:
         """The backend, host and credentials: what circuits and the pool of threads tell apart."""
         return self.backend.name, self.backend.identity
+
+    @property
+    def key(self) -> StoreKey:
+        """The prompt's in stores."""
+        key = self._key
+        if key is None or key.identity != self.backend.identity:  # which may be another by now
+            self._key = key = StoreKey(*self.source, self.ref)
+        return key
 
     @property
     def where(self) -> str:

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from promptwire.errors import ConfigurationError
@@ -35,25 +36,28 @@ Hear: TypeAlias = Callable[[Scope | None], object]
 """Told of what another process has invalidated; ``None``: something may have been missed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StoreKey:
-    """Whose prompt is meant. ``identity`` tells host and credentials apart, and never leaves the process as it is."""
+    """Whose prompt is meant. ``identity`` tells host and credentials apart, and never leaves the process as it is.
+
+    Its digests are made once: each message that others announce is compared with those of all that is cached.
+    """
 
     backend: str
     identity: Hashable = field(repr=False)
     ref: PromptRef
 
-    @property
+    @cached_property
     def name(self) -> str:
         """64 hexadecimal digits, the same in every process whose backend has an ``identity`` of the same ``repr``."""
         return _digest("name", self.backend, self.identity, self.ref.id, self.ref.version, self.ref.label).hex()
 
-    @property
+    @cached_property
     def secret(self) -> bytes:
         """A key for authenticating what is stored, known to whoever holds the backend's credentials."""
         return _digest("secret", self.backend, self.identity)
 
-    @property
+    @cached_property
     def scopes(self) -> tuple[Scope, Scope]:
         """That of the backend, and that of the prompt."""
         return Scope.of(self.backend, self.identity), Scope.of(self.backend, self.identity, self.ref.id)

@@ -8,7 +8,7 @@ from promptwire import log
 from promptwire.backends import Backend
 from promptwire.cache import Slot
 from promptwire.prompts import Prompt
-from promptwire.stores import Hear, Scope, SharedStore, Store, Stored, StoreKey, open_store
+from promptwire.stores import Hear, Scope, SharedStore, Store, Stored, open_store
 from promptwire.stores.records import RecordError
 from promptwire.workers import rebuild_after_fork
 
@@ -24,6 +24,7 @@ class Keeper:
         self._given = given
         self.frozen = frozen
         self._store: Store | None = None
+        self._shared: SharedStore | None = None
         self._is_open = False
         self._failing: set[str] = set()
         self._unfit: set[str] = set()
@@ -39,9 +40,10 @@ class Keeper:
         with self._lock:
             if self._is_open:
                 return
-            self._store = open_store(self._given, frozen=self.frozen)
-            if isinstance(self._store, SharedStore):
-                self._store.listen(hear)
+            self._store = store = open_store(self._given, frozen=self.frozen)
+            if isinstance(store, SharedStore):  # a slow question, by its protocol's names
+                self._shared = store
+                store.listen(hear)
             self._is_open = True
 
     def stand_in(self, name: str, default_label: str | None) -> Backend:
@@ -60,38 +62,38 @@ class Keeper:
         store = self._of(slot)
         if store is None or not (store.shared or self.wanted(slot)):
             return None
-        get = store.claim if fetching and isinstance(store, SharedStore) else store.get
-        found = self._guarded("read", slot, lambda: get(_key(slot), deadline))
+        get = self._shared.claim if fetching and self._shared is not None else store.get
+        found = self._guarded("read", slot, lambda: get(slot.key, deadline))
         return found if isinstance(found, Stored) else None
 
     def keep(self, slot: Slot, prompt: Prompt, ttl: float, deadline: float) -> None:
         """The backend has answered."""
         if (store := self._of(slot)) is not None:
-            self._guarded("written", slot, lambda: store.put(_key(slot), prompt, ttl, deadline))
+            self._guarded("written", slot, lambda: store.put(slot.key, prompt, ttl, deadline))
 
     def drop(self, slot: Slot, deadline: float) -> None:
         """The backend says that there is none."""
         if (store := self._of(slot)) is not None:
-            self._guarded("written", slot, lambda: store.drop(_key(slot), deadline))
+            self._guarded("written", slot, lambda: store.drop(slot.key, deadline))
 
     def release(self, slot: Slot) -> None:
         """A fetch is over, whatever came of it."""
-        if isinstance(store := self._of(slot), SharedStore):
-            self._guarded("released", slot, lambda: store.release(_key(slot)))
+        if (shared := self._shared) is not None and self._of(slot) is not None:
+            self._guarded("released", slot, lambda: shared.release(slot.key))
 
     def announce(self, backend: Backend, prompt_id: str | None) -> None:
         """A backend's prompts, or those of one id, are invalidated; ``tell`` has the others know."""
-        if isinstance(self._store, SharedStore):
-            self._store.announce(Scope.of(backend.name, backend.identity, prompt_id))
+        if self._shared is not None:
+            self._shared.announce(Scope.of(backend.name, backend.identity, prompt_id))
 
     def tell(self) -> int | None:
         """How many processes listen to what is announced; ``None`` if none can be told."""
-        return self._store.flush() if isinstance(self._store, SharedStore) else None
+        return None if self._shared is None else self._shared.flush()
 
     @property
     def is_shared(self) -> bool:
         """Whether other processes are told."""
-        return isinstance(self._store, SharedStore)
+        return self._shared is not None
 
     def _of(self, slot: Slot) -> Store | None:
         """No shared store where a backend can tell at no cost what is current, and maybe for this machine alone."""
@@ -113,7 +115,3 @@ class Keeper:
             return None
         self._failing.discard(what)
         return done
-
-
-def _key(slot: Slot) -> StoreKey:
-    return StoreKey(slot.backend.name, slot.backend.identity, slot.ref)
