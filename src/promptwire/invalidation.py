@@ -1,12 +1,17 @@
 """Invalidation: what is cached is fetched anew, here and, where a store is shared, in every other process."""
 
 import asyncio
+import random
+import time
 from collections.abc import Iterable
 
 from promptwire.backends import Backend
-from promptwire.cache import NEVER, PromptCache
+from promptwire.cache import PromptCache
 from promptwire.fetching import Fetcher
 from promptwire.stores import Scope
+
+REFRESHES_A_SECOND = 100
+"""Of one process, when what is cached can't be relied on any more; its first is due at once."""
 
 
 def announce(fetcher: Fetcher, backends: Iterable[Backend], prompt_id: str | None) -> None:
@@ -25,14 +30,16 @@ def announce(fetcher: Fetcher, backends: Iterable[Backend], prompt_id: str | Non
 def hear(cache: PromptCache, scope: Scope | None) -> None:
     """Another process says what has changed; or, without a scope, nothing was heard for a while.
 
-    Then what is cached goes on answering while it is refreshed.
+    Then what is cached goes on answering while it is refreshed, and not all of it at once: every process that shares
+    the store has just come to the same point.
     """
-    mine: dict[object, bool] = {}
-    for slot in cache.select():
-        if scope is None:
-            slot.fresh_until = NEVER
-            continue
-        if slot.source not in mine:
-            mine[slot.source] = Scope.of(*slot.source).backend == scope.backend
-        if mine[slot.source] and (not scope.prompt or Scope.of(*slot.source, slot.ref.id) == scope):
-            slot.expire()
+    slots = cache.select()
+    if scope is not None:
+        for slot in slots:
+            if scope in slot.key.scopes:
+                slot.expire()
+        return
+    random.shuffle(slots)
+    now = time.monotonic()
+    for place, slot in enumerate(slots):
+        slot.fresh_until = min(slot.fresh_until, now + place / REFRESHES_A_SECOND)

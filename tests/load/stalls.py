@@ -21,26 +21,28 @@ KEPT = 5
 class Worst:
     """The longest few of many spans of one thread, in seconds: in all, without waiting for a CPU, and on a CPU.
 
-    The last of the three is without the collector. How long a CPU was waited for is only known where ``with_waits``: it
-    costs a call of the system, at which a thread gives way to all others of its process.
+    The third is without the collector, and the fourth what all threads of the process spent on CPUs meanwhile: where
+    a thread waits for the interpreter, and its holder for a CPU, no more than that of the span is the process' doing.
+    How long a CPU was waited for is only known where ``with_waits``: it costs a call of the system, at which a thread
+    gives way to all others of its process.
     """
 
     def __init__(self, *, with_waits: bool = False) -> None:
-        self.spans: list[tuple[float, float, float]] = []
+        self.spans: list[tuple[float, float, float, float]] = []
         self._thread = threading.get_ident()
         self._collecting = self._collected = 0.0
         gc.callbacks.append(self._collect)
         self._queued: int | None = None if with_waits else -1
 
-    def mark(self) -> tuple[float, float, float]:
+    def mark(self) -> tuple[float, float, float, float]:
         """On the thread that is measured."""
-        return time.perf_counter(), self._waited(), time.thread_time() - self._collected
+        return time.perf_counter(), self._waited(), time.thread_time() - self._collected, time.process_time()
 
-    def add(self, start: tuple[float, float, float], expected: float = 0.0) -> None:
-        whole, queued, busy = (end - begin for begin, end in zip(start, self.mark(), strict=True))
+    def add(self, start: tuple[float, float, float, float], expected: float = 0.0) -> None:
+        whole, queued, busy, all_busy = (end - begin for begin, end in zip(start, self.mark(), strict=True))
         whole -= expected
         if len(self.spans) < KEPT or whole > self.spans[-1][0]:
-            self.spans = sorted([*self.spans, (whole, whole - queued, busy)], reverse=True)[:KEPT]
+            self.spans = sorted([*self.spans, (whole, whole - queued, busy, all_busy)], reverse=True)[:KEPT]
 
     def _collect(self, phase: str, _: object) -> None:
         if threading.get_ident() == self._thread:

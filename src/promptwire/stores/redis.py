@@ -11,6 +11,7 @@ import secrets
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakMethod
@@ -45,6 +46,7 @@ class _Claim:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
+    value: Any
     stored: Stored | None
     epochs: bytes
     absent: bool  # the backend has just said so to another process, whose word is not taken for it
@@ -122,7 +124,7 @@ class RedisStore:
         seen = self._look(key, deadline) if self._has_time(deadline) else None
         token, pause = secrets.token_hex(8), FIRST_POLL
         while seen and seen.worth_waiting_for and time.monotonic() < give_up:
-            seen = self._look(key, deadline, token)
+            seen = self._look(key, deadline, token, seen)
             if seen is None or seen.locked is not False:
                 break
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that not all ask at once
@@ -140,22 +142,17 @@ class RedisStore:
         value = b"%d %s\n%s" % (milliseconds, epochs, seal(key, prompt))
         if len(value) > MAX_VALUE:
             raise RecordError(f"it is larger than {MAX_VALUE // 1_000_000} MB")
-        if self._has_time(deadline):
-            _check(self._linked.ask(lambda pipe: pipe.set(_value(key.name), value, ex=KEEP_SECONDS)))
-            self.release(key)
+        self._write(key, value, KEEP_SECONDS, deadline)
 
     def drop(self, key: StoreKey, deadline: float) -> None:
         """Remove, and for a moment let all in: each asks for itself, since whoever can write here could say so too."""
-        if self._has_time(deadline):
-            _check(self._linked.ask(lambda pipe: pipe.set(_value(key.name), ABSENT, ex=ABSENT_SECONDS)))
-            self.release(key)
+        self._write(key, ABSENT, ABSENT_SECONDS, deadline)
 
     def release(self, key: StoreKey) -> None:
         """The fetch is over, however it ended, on the thread that made the claim."""
-        claim = self._claimed(key)
-        self._mine.claim = None
-        if claim and (token := claim.token) and self._linked.is_up():
-            self._linked.ask(lambda pipe: pipe.eval(_UNLOCK, 1, _lock(key.name), token))
+        unlock = self._unlock(key)
+        if unlock and self._linked.is_up():
+            self._linked.ask(unlock)
 
     @property
     def _linked(self) -> Link:
@@ -166,10 +163,33 @@ class RedisStore:
         claim: _Claim | None = getattr(self._mine, "claim", None)
         return claim if claim and claim.name == key.name else None
 
+    def _write(self, key: StoreKey, value: bytes, seconds: int, deadline: float) -> None:
+        if not self._has_time(deadline):
+            return
+        unlock = self._unlock(key)
+
+        def fill(pipe: Any) -> None:
+            pipe.set(_value(key.name), value, ex=seconds)
+            if unlock:
+                unlock(pipe)
+
+        answers = self._linked.ask(fill)
+        if answers and isinstance(refusal := answers[0], Exception):
+            raise refusal
+
+    def _unlock(self, key: StoreKey) -> Callable[[Any], object] | None:
+        """The claim of this thread ends; what lets the next one in, if it has the lock."""
+        claim = self._claimed(key)
+        self._mine.claim = None
+        token = claim and claim.token
+        return (lambda pipe: pipe.eval(_UNLOCK, 1, _lock(key.name), token)) if token else None
+
     def _has_time(self, deadline: float) -> bool:
         return deadline - time.monotonic() > 3 * self._timeout and self._linked.is_up()
 
-    def _look(self, key: StoreKey, deadline: float, token: str | None = None) -> _Seen | None:
+    def _look(
+        self, key: StoreKey, deadline: float, token: str | None = None, before: _Seen | None = None
+    ) -> _Seen | None:
         """The value, and with ``token`` the lock, which is taken first: nobody else can write in between."""
         scopes = key.scopes
         lasts = int(1000 * min(max(deadline - time.monotonic(), SHORTEST_LOCK), LONGEST_LOCK))
@@ -189,13 +209,16 @@ class RedisStore:
         epochs = b".".join(mark if isinstance(mark, bytes) else b"" for mark in marks)
         current = None if any(self._linked.pending(scope) for scope in scopes) else epochs
         locked = None if token is None else _is_ours(*answers[:2])
-        return _Seen(self._opened(key, value, left, current), epochs, value == ABSENT, locked)
+        stored = self._opened(key, value, left, current, before)
+        return _Seen(value, stored, epochs, value == ABSENT, locked)
 
-    def _opened(self, key: StoreKey, value: Any, left: Any, epochs: bytes | None) -> Stored | None:
+    def _opened(
+        self, key: StoreKey, value: Any, left: Any, epochs: bytes | None, before: _Seen | None
+    ) -> Stored | None:
         if value in {b"", ABSENT} or isinstance(value, Exception):  # which writing will tell of
             return None
         try:
-            return _read(key, value, left, epochs)
+            return _read(key, value, left, epochs, before.stored if before and before.value == value else None)
         except RecordError as error:
             if key.name not in self._reported and len(self._reported) < MAX_REPORTED:
                 self._reported.add(key.name)
@@ -206,8 +229,11 @@ class RedisStore:
             return None
 
 
-def _read(key: StoreKey, value: Any, left: Any, epochs: bytes | None) -> Stored:
-    """``left`` is the milliseconds until Redis removes it, by Redis' own clock: machines' clocks may differ."""
+def _read(key: StoreKey, value: Any, left: Any, epochs: bytes | None, before: Stored | None) -> Stored:
+    """``left`` is the milliseconds until Redis removes it, by Redis' own clock: machines' clocks may differ.
+
+    ``before`` is what the same bytes were read as: the prompt is that one, unless they have been written once more.
+    """
     if not isinstance(value, bytes) or not isinstance(left, int) or len(value) > MAX_VALUE:
         raise RecordError("it is no value of a prompt's kind or size")
     head, _, sealed = value.partition(b"\n")
@@ -215,7 +241,7 @@ def _read(key: StoreKey, value: Any, left: Any, epochs: bytes | None) -> Stored:
     if not milliseconds.isdigit() or len(milliseconds) > 12:
         raise RecordError("it is no record of a prompt")
     age = max(KEEP_SECONDS - left / 1000, 0.0)
-    prompt = unseal(key, sealed, fetched_at=time.time() - age)
+    prompt = unseal(key, sealed, fetched_at=time.time() - age) if before is None or before.age > age else before.prompt
     fresh_for = int(milliseconds) / 1000 - age if marks == epochs and left > 0 else 0.0
     return Stored(prompt, max(fresh_for, 0.0), age)
 
@@ -225,12 +251,6 @@ def _is_ours(taken: Any, left: Any) -> bool | None:
     if isinstance(taken, Exception) or not isinstance(left, int):
         return None
     return bool(taken) or (None if left == -1 or left > LONGEST_LOCK * 1000 else False)
-
-
-def _check(answers: list[Any] | None) -> None:
-    for answer in answers or ():
-        if isinstance(answer, Exception):
-            raise answer
 
 
 def _value(name: str) -> str:

@@ -1,6 +1,7 @@
 """One process's link to Redis: whether it is up, what it announces, and the thread that hears what others announce."""
 
 import contextlib
+import math
 import secrets
 import threading
 import time
@@ -44,6 +45,7 @@ class Link:
         self._pending: dict[Scope, _Notice] = {}
         self._tried = threading.Event()
         self._lock = threading.Lock()
+        self._found_at = math.inf
         self._started = self._stopped = self._up = self._told = False
 
     def is_up(self) -> bool:
@@ -108,12 +110,13 @@ class Link:
     def _run(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopped:
-            began = time.monotonic()
+            self._found_at = math.inf
             try:
                 self._listen()
             except Exception as error:  # noqa: BLE001 - as in ask()
                 self._lost(error)
-            pause = FIRST_PAUSE if time.monotonic() - began > SILENT_SECONDS else min(2 * pause, LONGEST_PAUSE)
+            held = max(time.monotonic() - self._found_at, 0.0)
+            pause = min(max(2 * pause - held, FIRST_PAUSE), LONGEST_PAUSE)
             time.sleep(pause)
         self.client.close()
 
@@ -139,6 +142,7 @@ class Link:
     def _found(self) -> None:
         self._tell_hearers(None)  # of what was announced in the meantime, nothing was heard
         self._up = True
+        self._found_at = time.monotonic()
         self._tried.set()
         self.flush()
         self._told = self._told and not self._up
