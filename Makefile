@@ -70,7 +70,9 @@ fuzz: .venv/.ready ## the fuzzers for SECONDS (60) in all, then every attack of 
 
 audit: .venv/.ready ## the pins against the published vulnerabilities
 	@$(INSTALL) --python .venv/bin/python --group audit
-	@.venv/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip $(ARGS)
+	@for pins in constraints.txt docs/requirements.txt; do \
+		.venv/bin/pip-audit --strict --requirement $$pins --no-deps --disable-pip $(ARGS) || exit 1; \
+	done
 
 lock: $(PRIVATE_UV) ## constraints.txt and docs/requirements.txt anew, from the newest versions allowed
 	@$(COMPILE) --universal --python-version 3.11 --group dev --group fuzz --group audit --group setup --upgrade --output-file constraints.txt > /dev/null
