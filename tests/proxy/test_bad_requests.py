@@ -285,6 +285,8 @@ CUT = (
 _SAID = json.dumps({"model": "plain", "messages": MESSAGES}).encode()
 CHUNKED = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(_SAID), _SAID)
 
+BROKEN = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n"
+
 
 class TestTheConnection:
     def test_no_http(self, proxy: Running) -> None:
@@ -394,7 +396,8 @@ class TestTheConnection:
         answers = raw(proxy, one + b"\r\n" + one + b"Connection: close\r\n\r\n")
         assert answers.count(b"HTTP/1.1 200") == 2
 
-    def test_a_request_cut_off_amid_an_answer(self, proxy: Running, openai: FakeOpenAI) -> None:
+    @pytest.mark.parametrize("then", [b"\x00\x01 nonsense\r\n\r\n", BROKEN], ids=["no request", "a body in bad chunks"])
+    def test_a_request_cut_off_amid_an_answer(self, proxy: Running, openai: FakeOpenAI, then: bytes) -> None:
         """The parser fails on what follows: the stream under way is not mixed with an error."""
         gate = openai.gate(after=2)
         content = json.dumps({"model": "plain", "messages": MESSAGES, "stream": True}).encode()
@@ -403,7 +406,7 @@ class TestTheConnection:
             client.sendall(head + content)
             assert gate.wait_for(1)
             found = client.recv(65536)
-            client.sendall(b"\x00\x01 nonsense\r\n\r\n")
+            client.sendall(then)
             while piece := client.recv(65536):
                 found += piece
         assert found.startswith(b"HTTP/1.1 200")

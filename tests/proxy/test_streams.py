@@ -159,8 +159,8 @@ class TestAnthropic:
         assert anthropic.wait_for_hang_ups(timeout=1.0)
 
 
-def leave_while_silent(proxy: Running, gate: Any, body: Any) -> None:
-    """Hang up once the provider has fallen silent."""
+def leave_while_silent(proxy: Running, gate: Any, body: Any, requests: int = 1) -> None:
+    """Hang up once the provider has fallen silent, amid the first of so many equal requests in one packet."""
     import socket
 
     content = json.dumps(body).encode()
@@ -169,7 +169,7 @@ def leave_while_silent(proxy: Running, gate: Any, body: Any) -> None:
         f"Content-Length: {len(content)}\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", proxy.server.port)) as client:
-        client.sendall(head.encode() + content)
+        client.sendall((head.encode() + content) * requests)
         assert gate.wait_for(1)
 
 
@@ -181,6 +181,14 @@ def test_a_client_that_leaves_stops_the_provider_within_a_second(
 ) -> None:
     gate = openai.hang(after=after)
     leave_while_silent(proxy, gate, {**BODY, "stream": stream})
+    assert openai.wait_for_hang_ups(timeout=1.0)
+
+
+def test_a_client_that_leaves_stops_the_provider_though_it_has_asked_for_more(
+    proxy: Running, openai: FakeOpenAI
+) -> None:
+    gate = openai.hang(after=3)
+    leave_while_silent(proxy, gate, {**BODY, "stream": True}, requests=2)
     assert openai.wait_for_hang_ups(timeout=1.0)
 
 

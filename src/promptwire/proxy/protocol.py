@@ -1,6 +1,7 @@
 """uvicorn's HTTP protocol with the bounds that it lacks: on heads and trailers, and on the time they take to arrive."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -20,6 +21,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head = False
     _is_due = True  # whether the client is to say more: a request has begun, or none ever has
     _timer: asyncio.TimerHandle | None = None
+    _cycles: Sequence[RequestResponseCycle] = ()
 
     def connection_made(self, transport: Any) -> None:
         """A connection is to say something soon."""
@@ -27,8 +29,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has left."""
+        """The client has left; uvicorn tells that to the last of several requests alone."""
         self._settle()
+        for cycle in self._unanswered():
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -45,6 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """It is complete."""
         self._in_head, self._is_counted, self._arrived = False, False, 0
         super().on_headers_complete()
+        self._cycles = [*self._unanswered(), self.cycle]
 
     def on_body(self, body: bytes) -> None:
         """A piece of it."""
@@ -74,6 +80,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """What the parser can't read."""
         self._refuse(400, msg, "invalid_request")
 
+    def _unanswered(self) -> list[RequestResponseCycle]:
+        """Requests whose answer is under way or to come."""
+        return [cycle for cycle in self._cycles if not cycle.response_complete]
+
     def _wait(self) -> None:
         self._timer = self.loop.call_later(REQUEST_SECONDS, self._too_slow)
 
@@ -89,7 +99,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer without a route, if no answer is under way, and hang up."""
         self._settle()
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn's annotation leaves None out
-        if not cycle or (cycle.response_complete and self._in_head) or not cycle.response_started:
+        is_idle = not cycle or (cycle.response_complete and self._in_head) or not cycle.response_started
+        if is_idle and not self.pipeline:  # else the answer under way is another request's
             body = error_body(status, words, code)
             head = (
                 f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"
