@@ -1,15 +1,14 @@
 """LlamaIndex's own LLMs: what they tell of themselves, and how they want to be called."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, get_args
 
-from llama_index.core.base.llms.types import ChatMessage, LLMMetadata
+from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
 from llama_index.core.types import PydanticProgramMode
-from llama_index.llms.promptwire.convert import to_openai
 from llama_index.llms.promptwire.gateway import PromptwireGateway
 
 from promptwire.errors import ConfigurationError, PromptConfigError
@@ -26,7 +25,6 @@ _PROVIDERS = {
     "mistralai": "mistral",
     "openai_like": "openai",
 }
-_SPELT_ALIKE = frozenset({"extra_headers", "max_tokens", "temperature", "timeout", "top_p"})
 
 
 def known_metadata(llm: LLM) -> LLMMetadata:
@@ -122,25 +120,6 @@ def has_optional(llm: LLM, name: str) -> bool:
     return field is not None and getattr(llm, name) is not None and type(None) in get_args(field.annotation)
 
 
-def spelled(llm: LLM, messages: Sequence[ChatMessage], params: Mapping[str, Any], *, tools: bool) -> Mapping[str, Any]:
-    """The parameters in the LLM's own words; with ``tools``, those of the call stand for the prompt's."""
-    if not _is_anthropics(llm) or params.keys() <= _SPELT_ALIKE:
-        return params
-    from promptwire.gateway.anthropic.request import build_body
-
-    body: dict[str, Any] = build_body(named(llm)[1] or "", [to_openai(one) for one in messages], params, stream=False)
-    not_wanted = ["model", "messages", "system"]
-    if tools or not params.get("tools"):  # what a conversation's calls make it declare is the LLM's affair
-        not_wanted += ["tools", "tool_choice"]
-    for name in not_wanted:
-        body.pop(name, None)
-    if body.get("thinking"):
-        body["temperature"] = 1  # the LLM sends one in any case, and thinking goes with no other
-    elif params.keys().isdisjoint(LIMITS):
-        del body["max_tokens"]
-    return body
-
-
 class _Limited(dict[str, Any]):
     """Arguments with a ``max_tokens`` that can be asked for and is none of them."""
 
@@ -159,11 +138,12 @@ def for_structure(llm: LLM, params: Mapping[str, Any], mode: PydanticProgramMode
     """The LLM to ask for objects, and its ``llm_kwargs``; ``mode``, if the caller chose one, is the LLM's."""
     changes: dict[str, Any] = {} if mode is PydanticProgramMode.DEFAULT else {"pydantic_program_mode": mode}
     given = dict(params)
-    if _is_anthropics(llm) and "max_tokens" in given:  # it asks for the limit, and gives it to its SDK twice
+    if is_anthropics(llm) and "max_tokens" in given:  # it asks for the limit, and gives it to its SDK twice
         changes["max_tokens"] = limit = given.pop("max_tokens")
         given = _Limited(given, limit)
     return llm.model_copy(update=changes) if changes else llm, given
 
 
-def _is_anthropics(llm: LLM) -> bool:
+def is_anthropics(llm: LLM) -> bool:
+    """Whether it takes what Anthropic's SDK takes."""
     return not isinstance(llm, PromptwireGateway) and named(llm)[0] == "anthropic"

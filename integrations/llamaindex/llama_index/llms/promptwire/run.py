@@ -20,8 +20,9 @@ from llama_index.llms.promptwire.events import Resolved, around, asteps, steps
 from llama_index.llms.promptwire.filling import ManagedMessages
 from llama_index.llms.promptwire.gateway import PromptwireGateway
 from llama_index.llms.promptwire.links import followed
-from llama_index.llms.promptwire.peers import for_structure, known_metadata, spelled
+from llama_index.llms.promptwire.peers import for_structure, known_metadata
 from llama_index.llms.promptwire.slots import TemplateMessages
+from llama_index.llms.promptwire.wording import spelled
 from pydantic import BaseModel
 
 from promptwire import log
