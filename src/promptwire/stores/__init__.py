@@ -32,7 +32,12 @@ class Scope:
 
 
 Hear: TypeAlias = Callable[[Scope | None], object]
-"""Told of what another process has invalidated; ``None``: something may have been missed."""
+"""Told of what another process has invalidated; ``None``: something may have been missed.
+
+``GAP`` is that, too, where all who share the store are told so at the same time.
+"""
+
+GAP = Scope("")
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class StoreKey:
     """That of the backend, and that of the prompt."""
 
     def __post_init__(self) -> None:
-        # Not a cached_property: in Python 3.11 that has a lock for all instances, which a forked child may inherit held.
+        # No cached_property: in Python 3.11 that has one lock for all instances, which a forked child may inherit held.
         asked, ref = (self.backend, self.identity), self.ref
         object.__setattr__(self, "name", _digest("name", *asked, ref.id, ref.version, ref.label).hex())
         object.__setattr__(self, "secret", _digest("secret", *asked))

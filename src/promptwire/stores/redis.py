@@ -21,7 +21,7 @@ from promptwire.errors import ConfigurationError
 from promptwire.prompts import Prompt
 from promptwire.stores import Hear, Scope, Stored, StoreKey
 from promptwire.stores.records import RecordError, seal, unseal
-from promptwire.stores.redis_link import KEEP_SECONDS, Link, epoch_key
+from promptwire.stores.redis_link import KEEP_SECONDS, Link, epoch_key, living
 from promptwire.stores.redis_url import client_options, public_url, whole_url
 from promptwire.workers import rebuild_after_fork
 
@@ -89,17 +89,21 @@ class RedisStore:
         self._mine = threading.local()
         self._link = Link(_client(self._options, self._timeout), self.url, self._timeout, self._hearers)
         weakref.finalize(self, self._link.stop).atexit = False
-        for hear in [held() for held in self._hearers] if inherited else ():
-            if hear is not None:  # pragma: no branch - it is gone only while it is being collected
-                hear(None)
+        if inherited:
+            self._link.tell_hearers(None)
 
     def listen(self, hear: Hear) -> None:
-        """Have a bound method called with each scope that another process invalidates; it is held weakly."""
+        """Have a bound method called with each scope that another process invalidates; it is held weakly.
+
+        So is one that a resolver which has this very store invalidates.
+        """
+        living(self._hearers)  # lest those that are gone pile up
         self._hearers.append(WeakMethod(hear))
 
     def announce(self, scope: Scope) -> None:
         """Without waiting: from here on nothing older counts as fresh here, and elsewhere once ``flush`` has told."""
         self._linked.announce(scope)
+        self._linked.tell_hearers(scope)  # only now: what was looked up before the announcement may count as fresh
 
     def flush(self) -> int | None:
         """Tell what was announced; answers how many processes listen, ``None`` if Redis can't be told now.

@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakMethod
 
 from promptwire import log
-from promptwire.stores import Hear, Scope
+from promptwire.stores import GAP, Hear, Scope
 
 CHANNEL = "promptwire:invalidate"
 
@@ -77,9 +77,10 @@ class Link:
 
     def announce(self, scope: Scope) -> None:
         """Remember to tell everybody; at most so many for as long as nobody can be told."""
-        self._pending[scope] = _Notice(secrets.token_hex(8))
-        if len(self._pending) > MAX_PENDING:
-            del self._pending[next(iter(self._pending))]
+        with self._lock:
+            self._pending[scope] = _Notice(secrets.token_hex(8))
+            if len(self._pending) > MAX_PENDING:
+                del self._pending[next(iter(self._pending))]
 
     def pending(self, scope: Scope | None = None) -> bool:
         """Whether Redis doesn't know yet of an announcement of ours, this one or any."""
@@ -140,7 +141,7 @@ class Link:
                     pubsub.ping()
 
     def _found(self) -> None:
-        self._tell_hearers(None)  # of what was announced in the meantime, nothing was heard
+        self.tell_hearers(GAP)  # of what was announced in the meantime, nothing was heard
         self._up = True
         self._found_at = time.monotonic()
         self._tried.set()
@@ -164,14 +165,24 @@ class Link:
         sender, _, scope = data.decode("ascii", "replace").partition(" ")
         if sender != self._sender:
             backend, _, prompt = scope.partition(" ")
-            self._tell_hearers(Scope(backend, prompt))
+            self.tell_hearers(Scope(backend, prompt))
 
-    def _tell_hearers(self, scope: Scope | None) -> None:
-        for held in list(self._hearers):
-            if (hear := held()) is not None:
-                hear(scope)
-            else:
-                self._hearers.remove(held)
+    def tell_hearers(self, scope: Scope | None) -> None:
+        """Those of this process."""
+        for hear in living(self._hearers):
+            hear(scope)
+
+
+def living(hearers: "list[WeakMethod[Hear]]") -> list[Hear]:
+    """Those that are still there; the others leave the list."""
+    found = []
+    for held in list(hearers):
+        if (hear := held()) is not None:
+            found.append(hear)
+        else:
+            with contextlib.suppress(ValueError):  # another thread was first
+                hearers.remove(held)
+    return found
 
 
 def epoch_key(digest: str) -> str:
