@@ -90,6 +90,21 @@ def test_a_user_needs_few_rights(
     assert {name for name in refused if not name.startswith("client")} == set(), "the client's own name may be refused"
 
 
+def test_a_lock_that_may_not_be_let_go_is_told_of(
+    redis: RedisServer, langfuse: FakeLangfuse, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis.client().acl_setuser("default", enabled=True, nopass=True, commands=["-eval"])
+    resolver = Resolver("langfuse", store=redis.url)
+    with caplog.at_level(logging.WARNING):
+        assert resolver.find("greeting")[1] == "fresh"
+        until(lambda: told(caplog))
+        assert resolver.find("farewell")[1] == "fresh"
+        until(lambda: len(redis.keys("prompt")) == 2)
+    assert len(told(caplog)) == 1
+    assert "the store can't be released" in told(caplog)[0]
+    assert "'eval'" in told(caplog)[0]
+
+
 @pytest.fixture
 def slow(start_redis: Start) -> Iterator[RedisServer]:
     """It answers, but sleeps for a fifth of a second between any two commands."""

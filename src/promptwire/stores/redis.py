@@ -155,8 +155,9 @@ class RedisStore:
     def release(self, key: StoreKey) -> None:
         """The fetch is over, however it ended, on the thread that made the claim."""
         unlock = self._unlock(key)
-        if unlock and self._linked.is_up():
-            self._linked.ask(unlock)
+        answers = self._linked.ask(unlock) if unlock and self._linked.is_up() else None
+        if answers and isinstance(refusal := answers[0], Exception):
+            raise refusal
 
     @property
     def _linked(self) -> Link:
@@ -170,7 +171,7 @@ class RedisStore:
     def _write(self, key: StoreKey, value: bytes, seconds: int, deadline: float) -> None:
         if not self._has_time(deadline):
             return
-        unlock = self._unlock(key)
+        claim, unlock = self._claimed(key), self._unlock(key)
 
         def fill(pipe: Any) -> None:
             pipe.set(_value(key.name), value, ex=seconds)
@@ -180,6 +181,8 @@ class RedisStore:
         answers = self._linked.ask(fill)
         if answers and isinstance(refusal := answers[0], Exception):
             raise refusal
+        if answers and isinstance(answers[-1], Exception):
+            self._mine.claim = claim  # it is written, but still locked: release() is to say so
 
     def _unlock(self, key: StoreKey) -> Callable[[Any], object] | None:
         """The claim of this thread ends; what lets the next one in, if it has the lock."""
@@ -246,7 +249,8 @@ def _read(key: StoreKey, value: Any, left: Any, epochs: bytes | None, before: St
         raise RecordError("it is no record of a prompt")
     age = max(KEEP_SECONDS - left / 1000, 0.0)
     prompt = unseal(key, sealed, fetched_at=time.time() - age) if before is None or before.age > age else before.prompt
-    fresh_for = int(milliseconds) / 1000 - age if marks == epochs and left > 0 else 0.0
+    is_current = marks == epochs and 0 < left <= KEEP_SECONDS * 1000  # beyond, that clock has been set back
+    fresh_for = int(milliseconds) / 1000 - age if is_current else 0.0
     return Stored(prompt, max(fresh_for, 0.0), age)
 
 
