@@ -155,9 +155,8 @@ class RedisStore:
     def release(self, key: StoreKey) -> None:
         """The fetch is over, however it ended, on the thread that made the claim."""
         unlock = self._unlock(key)
-        answers = self._linked.ask(unlock) if unlock and self._linked.is_up() else None
-        if answers and isinstance(refusal := answers[0], Exception):
-            raise refusal
+        if unlock and self._linked.is_up():
+            self._check_unlocked(self._linked.ask(unlock))
 
     @property
     def _linked(self) -> Link:
@@ -171,7 +170,7 @@ class RedisStore:
     def _write(self, key: StoreKey, value: bytes, seconds: int, deadline: float) -> None:
         if not self._has_time(deadline):
             return
-        claim, unlock = self._claimed(key), self._unlock(key)
+        unlock = self._unlock(key)
 
         def fill(pipe: Any) -> None:
             pipe.set(_value(key.name), value, ex=seconds)
@@ -181,8 +180,7 @@ class RedisStore:
         answers = self._linked.ask(fill)
         if answers and isinstance(refusal := answers[0], Exception):
             raise refusal
-        if answers and isinstance(answers[-1], Exception):
-            self._mine.claim = claim  # it is written, but still locked: release() is to say so
+        self._check_unlocked(answers)
 
     def _unlock(self, key: StoreKey) -> Callable[[Any], object] | None:
         """The claim of this thread ends; what lets the next one in, if it has the lock."""
@@ -190,6 +188,14 @@ class RedisStore:
         self._mine.claim = None
         token = claim and claim.token
         return (lambda pipe: pipe.eval(_UNLOCK, 1, _lock(key.name), token)) if token else None
+
+    def _check_unlocked(self, answers: list[Any] | None) -> None:
+        if answers and isinstance(refusal := answers[-1], Exception) and _UNLOCK not in self._reported:
+            self._reported.add(_UNLOCK)
+            log.logger.warning(
+                "the store at %s won't have locks ended, which others then wait for: %s: %s",
+                self.url, type(refusal).__name__, refusal,
+            )  # fmt: skip
 
     def _has_time(self, deadline: float) -> bool:
         return deadline - time.monotonic() > 3 * self._timeout and self._linked.is_up()
