@@ -72,8 +72,15 @@ class Slot:
 
     def expire(self) -> None:
         """Forget how fresh it is, its failure, and a fetch under way: the next call asks the backend."""
+        self.flight = None  # first, and then the times: one that lands meanwhile looks whether it is still there
         self.fetched_at = self.fresh_until = self.retry_at = NEVER
-        self.error = self.flight = self.stamp = None
+        self.error = self.stamp = None
+
+    def doubt(self, until: float) -> None:
+        """It is fresh until then at most, and goes on answering while it is refreshed."""
+        self.fresh_until = min(self.fresh_until, until)
+        if self.fetched_at == NEVER:  # another thread has just had it expire
+            self.fresh_until = NEVER
 
 
 def where(backend: str, ref: PromptRef) -> str:
@@ -117,7 +124,7 @@ class PromptCache:
         held.sort(key=lambda one: one[1].used)
         for source, slot in held[: max(1, self._limit // 10)]:
             table = self._slots[source]
-            table.pop(slot.ref).fresh_until = NEVER
+            table.pop(slot.ref).expire()
             self._size -= 1
             if not table:
                 del self._slots[source]

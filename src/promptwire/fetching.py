@@ -213,6 +213,8 @@ class Fetcher:
             if slot.flight is flight:  # else the slot was invalidated: this answer may be older than that
                 slot.keep(prompt, etags, then, ttl + age if slot.backend.stamp is None else 0)
                 slot.stored = stored
+                if slot.flight is not flight:  # it has been invalidated this moment: that takes no lock
+                    slot.expire()
                 slot.flight = None
         flight.settle(prompt)
         if before is not None and before != prompt and slot.prompt is prompt:

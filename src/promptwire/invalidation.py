@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable
 
 from promptwire.backends import Backend
-from promptwire.cache import PromptCache
+from promptwire.cache import NEVER, PromptCache, Slot
 from promptwire.fetching import Fetcher
-from promptwire.stores import Scope
+from promptwire.stores import GAP, Scope
 
 REFRESHES_A_SECOND = 100
 """Of one process, when what is cached can't be relied on any more; its first is due at once."""
@@ -28,18 +28,28 @@ def announce(fetcher: Fetcher, backends: Iterable[Backend], prompt_id: str | Non
 
 
 def hear(cache: PromptCache, scope: Scope | None) -> None:
-    """Another process says what has changed; or, without a scope, nothing was heard for a while.
+    """Another process says what has changed; or, without a scope or with ``GAP``, nothing was heard for a while.
 
-    Then what is cached goes on answering while it is refreshed, and not all of it at once: every process that shares
-    the store has just come to the same point.
+    Then what is cached goes on answering while it is refreshed; after a gap not all of it at once: every process that
+    shares the store has just come to the same point.
     """
     slots = cache.select()
-    if scope is not None:
-        for slot in slots:
-            if scope in slot.key.scopes:
-                slot.expire()
+    if scope == GAP:
+        _spread(slots)
         return
-    random.shuffle(slots)
+    for slot in slots:
+        if scope is None:
+            slot.doubt(NEVER)
+        elif scope in slot.key.scopes:
+            slot.expire()
+
+
+def _spread(slots: list[Slot]) -> None:
+    """Those that an earlier gap, or their time, has due soon enough stay so; the others come behind them."""
     now = time.monotonic()
-    for place, slot in enumerate(slots):
-        slot.fresh_until = min(slot.fresh_until, now + place / REFRESHES_A_SECOND)
+    fresh = [slot for slot in slots if slot.fresh_until > now]
+    soon = now + len(fresh) / REFRESHES_A_SECOND
+    others = [slot for slot in fresh if slot.fresh_until > soon]
+    random.shuffle(others)
+    for place, slot in enumerate(others, len(fresh) - len(others)):
+        slot.doubt(now + place / REFRESHES_A_SECOND)

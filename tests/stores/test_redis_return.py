@@ -14,6 +14,7 @@ import pytest
 from promptwire import Prompt, PromptRef, Resolver
 from promptwire.stores import Scope, StoreKey
 from promptwire.stores.redis import RedisStore
+from promptwire.stores.redis_link import FIRST_PAUSE, LONGEST_PAUSE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,17 +58,84 @@ def test_when_redis_is_back_not_everything_is_refreshed_at_once(
     assert set(backend.fetched.values()) == {2}
 
 
-def test_a_link_that_breaks_again_and_again_is_mended_as_fast_each_time(
-    redis: RedisServer, stub: type[Stub], until: Until, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the link pauses for before it tries again; a moment is enough here."""
+    seen: list[float] = []
+    others = set(threading.enumerate())  # links that earlier tests have left
+
+    def sleep(seconds: float) -> None:
+        if threading.current_thread() in others:
+            time.sleep(seconds)
+            return
+        seen.append(seconds)
+        time.sleep(0.01)
+
+    monkeypatch.setattr("promptwire.stores.redis_link.time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    return seen
+
+
+def test_a_link_that_breaks_again_and_again_is_mended_as_fast_each_time_even_after_an_outage(
+    redis: RedisServer, stub: type[Stub], until: Until, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("promptwire.stores.redis_link.FIRST_PAUSE", 0.02)
+    monkeypatch.setattr("promptwire.stores.redis_link.STEADY_SECONDS", 0.1)
     resolver = Resolver(stub(), store=redis.url)
     resolver.find("a")
-    for _ in range(10):  # pauses that only grow would be at their longest by then, five seconds
-        until(lambda: redis.listening() == 1, 3)
+    until(redis.listening)
+    redis.stop()
+    until(lambda: pauses and pauses[-1] == LONGEST_PAUSE)
+    redis.start()
+    for number in range(1, 6):
+        until(redis.listening)
         found = time.monotonic()
-        until(lambda found=found: time.monotonic() > found + 0.1)
+        until(lambda found=found: time.monotonic() > found + 0.2)
+        pauses.clear()
+        assert redis.client().client_kill_filter(_type="pubsub") == 1, f"break {number}"
+        until(lambda: pauses)
+        assert pauses == [FIRST_PAUSE]
+
+
+def test_a_redis_that_takes_subscriptions_and_hangs_is_tried_less_and_less_often(
+    redis: RedisServer, stub: type[Stub], until: Until, pauses: list[float]
+) -> None:
+    resolver = Resolver(stub(), store=redis.url, timeout=5, cache_ttl=0)
+    resolver.find("a")
+    until(lambda: redis.keys("prompt") and not redis.keys("lock"))
+    redis.client().client_pause(60_000, all=False)  # writes wait, as in a failover
+    until(lambda: resolver.find("a") and len(pauses) == 3)
+    assert pauses == sorted(set(pauses)), "each costs somebody the timeout"
+    redis.client().client_unpause()
+
+
+def test_a_link_that_breaks_often_does_not_have_everything_refreshed_more_often(
+    redis: RedisServer, stub: type[Stub], until: Until, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("promptwire.invalidation.REFRESHES_A_SECOND", 2)
+    backend, ids = stub(), [f"p{number}" for number in range(20)]
+    resolver = Resolver(backend, store=redis.url)
+    for prompt_id in ids:
+        resolver.find(prompt_id)
+    until(lambda: len(redis.keys("prompt")) == len(ids) and not redis.keys("lock"))
+    began = time.monotonic()
+    for number in range(1, 31):
         assert redis.client().client_kill_filter(_type="pubsub") == 1
+        until(lambda number=number: len(pauses) == number and redis.listening())
+    due = sum(resolver.find(prompt_id)[1] != "cached" for prompt_id in ids)
+    assert due <= 2 * (time.monotonic() - began) + 1
+
+
+def test_however_much_is_to_be_told_takes_one_round_trip(redis: RedisServer, trips: list[int]) -> None:
+    store, key = RedisStore(redis.url), StoreKey("langfuse", "x", PromptRef("a"))
+    redis.client().config_set("maxmemory", 1)
+    for number in range(100):
+        store.announce(Scope.of("langfuse", "x", f"p{number}"))
+    assert store.flush() is None
+    store.get(key, time.monotonic() + 20)
+    assert trips[0] == 200
+    assert trips[-2:] == [100, 4], "Redis is full: all is told, and remains to be written"
+    redis.client().config_set("maxmemory", 0)
+    assert store.flush() == 0, "nobody is told twice"
+    assert len(redis.keys("epoch")) == 100
 
 
 def test_what_others_announce_is_compared_with_digests_that_are_made_once(

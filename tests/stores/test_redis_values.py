@@ -134,6 +134,13 @@ def test_what_is_too_large_or_no_json_is_not_written_and_holds_nobody_up(
     assert not redis.keys("prompt")
 
 
+def test_a_clock_of_redis_that_was_set_back_keeps_nothing_fresh(
+    redis: RedisServer, warm: bytes, langfuse: FakeLangfuse
+) -> None:
+    redis.client().pexpire(warm, redis.client().pttl(warm) + 3_600_000)
+    assert Resolver("langfuse", store=redis.url).find("greeting")[1] == "fresh"
+
+
 def test_what_was_fetched_without_asking_redis_first_is_for_outages_alone(redis: RedisServer) -> None:
     store = RedisStore(redis.url)
     store.put(KEY, PROMPT, 60, soon())

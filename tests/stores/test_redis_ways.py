@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from promptwire import Resolver
+from promptwire import PromptNotFoundError, Resolver
+from promptwire.stores.redis import RedisStore
 from promptwire.testing import FakeLangfuse
 from tests.doubles.redis_server import RIGHTS, RedisServer
 from tests.doubles.tls import OPENSSL, Certificate
@@ -88,6 +89,25 @@ def test_a_user_needs_few_rights(
     assert told(caplog) == []
     refused = {entry["object"] for entry in redis.client().acl_log()}
     assert {name for name in refused if not name.startswith("client")} == set(), "the client's own name may be refused"
+
+
+def test_a_lock_that_may_not_be_let_go_is_told_of(
+    redis: RedisServer, langfuse: FakeLangfuse, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis.client().acl_setuser("default", enabled=True, nopass=True, commands=["-eval"])
+    store = RedisStore(redis.url)
+    resolver, other = (Resolver("langfuse", store=store) for _ in range(2))
+    with caplog.at_level(logging.WARNING):
+        assert resolver.find("greeting")[1] == "fresh"
+        until(lambda: told(caplog))
+        assert other.find("greeting")[1] == "store"
+        assert resolver.find("farewell")[1] == "fresh"
+        until(lambda: len(redis.keys("prompt")) == 2)
+        with pytest.raises(PromptNotFoundError):
+            resolver.find("nobody's")
+    assert len(told(caplog)) == 1
+    assert "won't have locks ended" in told(caplog)[0]
+    assert "'eval'" in told(caplog)[0]
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from promptwire.errors import ConfigurationError
@@ -33,7 +32,12 @@ class Scope:
 
 
 Hear: TypeAlias = Callable[[Scope | None], object]
-"""Told of what another process has invalidated; ``None``: something may have been missed."""
+"""Told of what another process has invalidated; ``None``: something may have been missed.
+
+``GAP`` is that, too, where all who share the store are told so at the same time.
+"""
+
+GAP = Scope("")
 
 
 @dataclass(frozen=True)
@@ -46,21 +50,19 @@ class StoreKey:
     backend: str
     identity: Hashable = field(repr=False)
     ref: PromptRef
+    name: str = field(init=False, repr=False, compare=False)
+    """64 hexadecimal digits, the same in every process whose backend has an ``identity`` of the same ``repr``."""
+    secret: bytes = field(init=False, repr=False, compare=False)
+    """A key for authenticating what is stored, known to whoever holds the backend's credentials."""
+    scopes: tuple[Scope, Scope] = field(init=False, repr=False, compare=False)
+    """That of the backend, and that of the prompt."""
 
-    @cached_property
-    def name(self) -> str:
-        """64 hexadecimal digits, the same in every process whose backend has an ``identity`` of the same ``repr``."""
-        return _digest("name", self.backend, self.identity, self.ref.id, self.ref.version, self.ref.label).hex()
-
-    @cached_property
-    def secret(self) -> bytes:
-        """A key for authenticating what is stored, known to whoever holds the backend's credentials."""
-        return _digest("secret", self.backend, self.identity)
-
-    @cached_property
-    def scopes(self) -> tuple[Scope, Scope]:
-        """That of the backend, and that of the prompt."""
-        return Scope.of(self.backend, self.identity), Scope.of(self.backend, self.identity, self.ref.id)
+    def __post_init__(self) -> None:
+        # No cached_property: in Python 3.11 that has one lock for all instances, which a forked child may inherit held.
+        asked, ref = (self.backend, self.identity), self.ref
+        object.__setattr__(self, "name", _digest("name", *asked, ref.id, ref.version, ref.label).hex())
+        object.__setattr__(self, "secret", _digest("secret", *asked))
+        object.__setattr__(self, "scopes", (Scope.of(*asked), Scope.of(*asked, ref.id)))
 
 
 def _digest(purpose: str, backend: str, identity: Hashable, *parts: object) -> bytes:

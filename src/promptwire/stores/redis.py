@@ -21,7 +21,7 @@ from promptwire.errors import ConfigurationError
 from promptwire.prompts import Prompt
 from promptwire.stores import Hear, Scope, Stored, StoreKey
 from promptwire.stores.records import RecordError, seal, unseal
-from promptwire.stores.redis_link import KEEP_SECONDS, Link, epoch_key
+from promptwire.stores.redis_link import KEEP_SECONDS, Link, epoch_key, living
 from promptwire.stores.redis_url import client_options, public_url, whole_url
 from promptwire.workers import rebuild_after_fork
 
@@ -89,17 +89,21 @@ class RedisStore:
         self._mine = threading.local()
         self._link = Link(_client(self._options, self._timeout), self.url, self._timeout, self._hearers)
         weakref.finalize(self, self._link.stop).atexit = False
-        for hear in [held() for held in self._hearers] if inherited else ():
-            if hear is not None:  # pragma: no branch - it is gone only while it is being collected
-                hear(None)
+        if inherited:
+            self._link.tell_hearers(None)
 
     def listen(self, hear: Hear) -> None:
-        """Have a bound method called with each scope that another process invalidates; it is held weakly."""
+        """Have a bound method called with each scope that another process invalidates; it is held weakly.
+
+        So is one that a resolver which has this very store invalidates.
+        """
+        living(self._hearers)  # lest those that are gone pile up
         self._hearers.append(WeakMethod(hear))
 
     def announce(self, scope: Scope) -> None:
         """Without waiting: from here on nothing older counts as fresh here, and elsewhere once ``flush`` has told."""
         self._linked.announce(scope)
+        self._linked.tell_hearers(scope)  # only now: what was looked up before the announcement may count as fresh
 
     def flush(self) -> int | None:
         """Tell what was announced; answers how many processes listen, ``None`` if Redis can't be told now.
@@ -152,7 +156,7 @@ class RedisStore:
         """The fetch is over, however it ended, on the thread that made the claim."""
         unlock = self._unlock(key)
         if unlock and self._linked.is_up():
-            self._linked.ask(unlock)
+            self._check_unlocked(self._linked.ask(unlock))
 
     @property
     def _linked(self) -> Link:
@@ -176,6 +180,7 @@ class RedisStore:
         answers = self._linked.ask(fill)
         if answers and isinstance(refusal := answers[0], Exception):
             raise refusal
+        self._check_unlocked(answers)
 
     def _unlock(self, key: StoreKey) -> Callable[[Any], object] | None:
         """The claim of this thread ends; what lets the next one in, if it has the lock."""
@@ -183,6 +188,14 @@ class RedisStore:
         self._mine.claim = None
         token = claim and claim.token
         return (lambda pipe: pipe.eval(_UNLOCK, 1, _lock(key.name), token)) if token else None
+
+    def _check_unlocked(self, answers: list[Any] | None) -> None:
+        if answers and isinstance(refusal := answers[-1], Exception) and _UNLOCK not in self._reported:
+            self._reported.add(_UNLOCK)
+            log.logger.warning(
+                "the store at %s won't have locks ended, which others then wait for: %s: %s",
+                self.url, type(refusal).__name__, refusal,
+            )  # fmt: skip
 
     def _has_time(self, deadline: float) -> bool:
         return deadline - time.monotonic() > 3 * self._timeout and self._linked.is_up()
@@ -242,7 +255,8 @@ def _read(key: StoreKey, value: Any, left: Any, epochs: bytes | None, before: St
         raise RecordError("it is no record of a prompt")
     age = max(KEEP_SECONDS - left / 1000, 0.0)
     prompt = unseal(key, sealed, fetched_at=time.time() - age) if before is None or before.age > age else before.prompt
-    fresh_for = int(milliseconds) / 1000 - age if marks == epochs and left > 0 else 0.0
+    is_current = marks == epochs and 0 < left <= KEEP_SECONDS * 1000  # beyond, that clock has been set back
+    fresh_for = int(milliseconds) / 1000 - age if is_current else 0.0
     return Stored(prompt, max(fresh_for, 0.0), age)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakMethod
 
 from promptwire import log
-from promptwire.stores import Hear, Scope
+from promptwire.stores import GAP, Hear, Scope
 
 CHANNEL = "promptwire:invalidate"
 
@@ -20,6 +20,8 @@ KEEP_SECONDS = 7 * 86_400
 """What nobody has confirmed for so long is removed; nothing is fresh for longer."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+STEADY_SECONDS = 1.0
+"""A link that was up for longer is worth mending at once; one that is not fails again at somebody's cost."""
 POLL_SECONDS, PING_SECONDS, SILENT_SECONDS = 0.5, 5.0, 10.0
 MAX_PENDING = 1000
 
@@ -77,9 +79,10 @@ class Link:
 
     def announce(self, scope: Scope) -> None:
         """Remember to tell everybody; at most so many for as long as nobody can be told."""
-        self._pending[scope] = _Notice(secrets.token_hex(8))
-        if len(self._pending) > MAX_PENDING:
-            del self._pending[next(iter(self._pending))]
+        with self._lock:
+            self._pending[scope] = _Notice(secrets.token_hex(8))
+            if len(self._pending) > MAX_PENDING:
+                del self._pending[next(iter(self._pending))]
 
     def pending(self, scope: Scope | None = None) -> bool:
         """Whether Redis doesn't know yet of an announcement of ours, this one or any."""
@@ -89,23 +92,29 @@ class Link:
         """Tell what is pending, and answer how many listen; ``None`` if it could not be told."""
         if self._started and not self._up:
             return None
-        heard = 0
-        for scope, notice in list(self._pending.items()):
-            answers = self.ask(partial(self._tell, scope=scope, notice=notice))
-            if answers is None:
-                return None
-            written, *told = answers
-            if isinstance(told[0] if told else 0, int):
-                heard, notice.told = max([heard, *told]), True
-            if not isinstance(written, Exception) and notice.told and self._pending.get(scope) is notice:
-                self._pending.pop(scope, None)
+        with self._lock:
+            notices = [(scope, notice, notice.told) for scope, notice in self._pending.items()]
+        if not notices:
+            return 0
+        answers = self.ask(partial(self._tell, notices=notices))
+        if answers is None:
+            return None
+        heard, left = 0, iter(answers)
+        for scope, notice, told in notices:
+            written, listening = next(left), 0 if told else next(left)
+            if isinstance(listening, int):
+                heard, notice.told = max(heard, listening), True
+            with self._lock:
+                if not isinstance(written, Exception) and notice.told and self._pending.get(scope) is notice:
+                    del self._pending[scope]
         return heard
 
-    def _tell(self, pipe: Any, scope: Scope, notice: _Notice) -> None:
-        """First what is in Redis is out of date, then everybody hears of it, once."""
-        pipe.set(epoch_key(scope.digest), notice.epoch, ex=2 * KEEP_SECONDS)
-        if not notice.told:
-            pipe.publish(CHANNEL, f"{self._sender} {scope.backend} {scope.prompt}")
+    def _tell(self, pipe: Any, notices: list[tuple[Scope, _Notice, bool]]) -> None:
+        """First what is in Redis is out of date, then everybody hears of it, once; in one round trip, however many."""
+        for scope, notice, told in notices:
+            pipe.set(epoch_key(scope.digest), notice.epoch, ex=2 * KEEP_SECONDS)
+            if not told:
+                pipe.publish(CHANNEL, f"{self._sender} {scope.backend} {scope.prompt}")
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
@@ -116,7 +125,7 @@ class Link:
             except Exception as error:  # noqa: BLE001 - as in ask()
                 self._lost(error)
             held = max(time.monotonic() - self._found_at, 0.0)
-            pause = min(max(2 * pause - held, FIRST_PAUSE), LONGEST_PAUSE)
+            pause = FIRST_PAUSE if held > STEADY_SECONDS else min(2 * pause, LONGEST_PAUSE)
             time.sleep(pause)
         self.client.close()
 
@@ -140,7 +149,7 @@ class Link:
                     pubsub.ping()
 
     def _found(self) -> None:
-        self._tell_hearers(None)  # of what was announced in the meantime, nothing was heard
+        self.tell_hearers(GAP)  # of what was announced in the meantime, nothing was heard
         self._up = True
         self._found_at = time.monotonic()
         self._tried.set()
@@ -164,14 +173,24 @@ class Link:
         sender, _, scope = data.decode("ascii", "replace").partition(" ")
         if sender != self._sender:
             backend, _, prompt = scope.partition(" ")
-            self._tell_hearers(Scope(backend, prompt))
+            self.tell_hearers(Scope(backend, prompt))
 
-    def _tell_hearers(self, scope: Scope | None) -> None:
-        for held in list(self._hearers):
-            if (hear := held()) is not None:
-                hear(scope)
-            else:
-                self._hearers.remove(held)
+    def tell_hearers(self, scope: Scope | None) -> None:
+        """Those of this process."""
+        for hear in living(self._hearers):
+            hear(scope)
+
+
+def living(hearers: "list[WeakMethod[Hear]]") -> list[Hear]:
+    """Those that are still there; the others leave the list."""
+    found = []
+    for held in list(hearers):
+        if (hear := held()) is not None:
+            found.append(hear)
+        else:
+            with contextlib.suppress(ValueError):  # another thread was first
+                hearers.remove(held)
+    return found
 
 
 def epoch_key(digest: str) -> str:
