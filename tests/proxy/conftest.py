@@ -19,6 +19,8 @@ from tests.doubles.anthropic import FakeAnthropic
 
 Start = Callable[..., "Running"]
 
+MESSAGES = [{"role": "user", "content": "hi"}]
+
 
 class Running:
     """A proxy that serves; ``http`` is a client of it."""
@@ -65,6 +67,10 @@ def config_of(data: Any) -> Config:
 
 def entry(name: str, model: str, **params: Any) -> dict[str, Any]:
     return {"model_name": name, "litellm_params": {"model": model, **params}}
+
+
+def still_serves(proxy: Running) -> None:
+    assert proxy.chat("plain", messages=MESSAGES).status_code == 200
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import httpx
 import pytest
 
 from promptwire.testing import FakeOpenAI
-from tests.proxy.conftest import Running, Start
+from tests.proxy.conftest import MESSAGES, Running, Start
 
-MESSAGES = [{"role": "user", "content": "hi"}]
 KEY = "sk-canary-master"
 PROTECTED = ["/v1/models", "/models", "/metrics", "/v1/prompts/greeting", "/nix"]
 OPEN = ["/health/liveliness", "/health/liveness", "/health/readiness", "/openapi.json"]

@@ -8,11 +8,10 @@ import httpx
 import pytest
 
 from promptwire.testing import Answer, LoopbackServer, Received
-from tests.proxy.conftest import Start, entry
+from tests.proxy.conftest import MESSAGES, Start, entry
 
 KEY, TEAM = "sk-canary/operators+key==", "team-canary-42"
 USAGE = {"input_tokens": 1, "output_tokens": 1}
-MESSAGES = [{"role": "user", "content": "hi"}]
 ERROR = {"error": {"message": f"no such key: {KEY}, {KEY} of {TEAM}", "type": "invalid_request_error"}}
 ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": f"{KEY}, {TEAM}"}}]}
 CHUNK = 'data: {"choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":%s}]}\n\n'

@@ -25,7 +25,7 @@ from llama_index.core.schema import TextNode
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai import OpenAI
 from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]
-from llama_index.llms.promptwire import Promptwire, PromptwireGateway
+from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire, PromptwireGateway
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field
 
@@ -48,6 +48,7 @@ if not LINKS:
 ENDPOINTS = [
     f"{colour}{stream}{kind}" for colour in ("", "a") for stream in ("", "stream_") for kind in ("chat", "complete")
 ]
+RAG = [{"role": "system", "content": "Answer from: {{context}}"}, {"role": "user", "content": "{{query_str}} {now}"}]
 PERSONA = [{"role": "system", "content": "You are {{name}}."}]
 
 
@@ -111,6 +112,30 @@ def llm(resolver: Resolver, openai: FakeOpenAI) -> Promptwire:
 @pytest.fixture
 def persona(resolver: Resolver, openai: FakeOpenAI) -> Promptwire:
     return Promptwire(model="gpt-4o-mini", prompt_id="persona", prompt_variables={"name": "Ada"}, resolver=resolver)
+
+
+@pytest.fixture
+def make(resolver: Resolver) -> Callable[..., ManagedPromptTemplate]:
+    return lambda prompt_id, **given: ManagedPromptTemplate(prompt_id, **{"resolver": resolver, **given})
+
+
+@pytest.fixture
+def rag(make: Any, library: Library) -> ManagedPromptTemplate:
+    """A prompt with a model and a parameter, for the slots that give it a context and a question."""
+    library.publish("rag", RAG, config={"model": "gpt-4o", "temperature": 0.3})
+    return make("rag", template_var_mappings={"context_str": "context"})  # type: ignore[no-any-return]
+
+
+@pytest.fixture(params=["promptwire", "gateway", "openai", "promptwire over openai"])
+async def llm_of_any_kind(request: pytest.FixtureRequest, openai: FakeOpenAI) -> AsyncIterator[LLM]:
+    if "openai" in request.param:
+        foreign = OpenAI(model="gpt-4o-mini", api_key=openai.api_key, api_base=openai.url, max_retries=0)
+        yield foreign if request.param == "openai" else Promptwire(llm=foreign)
+        await foreign._get_aclient().close()  # noqa: SLF001 - it leaves that to nobody
+    elif request.param == "promptwire":
+        yield Promptwire(model="gpt-4o-mini")
+    else:
+        yield PromptwireGateway(model="gpt-4o-mini")
 
 
 class Listener(BaseEventHandler):

@@ -1,10 +1,7 @@
 """Managed templates in the prompt slots of LlamaIndex's engines, agents and selectors, with any LLM."""
 
 import asyncio
-import logging
 import pickle
-import threading
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -15,24 +12,20 @@ from llama_index.core.chat_engine import CondensePlusContextChatEngine, Condense
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.core.llms.llm import LLM
-from llama_index.core.output_parsers import PydanticOutputParser
-from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate, SelectorPromptTemplate
+from llama_index.core.prompts import ChatPromptTemplate
 from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.question_gen import LLMQuestionGenerator
 from llama_index.core.retrievers import QueryFusionRetriever
 from llama_index.core.schema import QueryBundle, TextNode
 from llama_index.core.selectors import LLMMultiSelector, LLMSingleSelector
 from llama_index.core.tools import FunctionTool, QueryEngineTool, ToolMetadata
-from llama_index.core.types import PydanticProgramMode
-from llama_index.llms.openai import OpenAI
 from llama_index.llms.promptwire import ManagedPromptTemplate, Promptwire, PromptwireGateway
 from llama_index.llms.promptwire.lookup import MAX_QUERIES
-from pydantic import BaseModel
 
-from promptwire import BackendUnavailableError, ConfigurationError, MissingVariablesError, Resolver, TemplateError
+from promptwire import BackendUnavailableError, MissingVariablesError, Resolver
 from promptwire.testing import FakeLangfuse, FakeOpenAI
+from tests.doubles.openai_sent import sent
 
-RAG = [{"role": "system", "content": "Answer from: {{context}}"}, {"role": "user", "content": "{{query_str}} {now}"}]
 NATIVE = ChatPromptTemplate.from_messages(
     [("system", "Answer from: {context_str}"), ("user", "{query_str} {now}")]
 )  # fmt: skip
@@ -48,34 +41,6 @@ STREAMED = [mode for mode in SLOT if "accumulate" not in mode]  # which LlamaInd
 TEXT = 'Ada wrote {query_str} the {{context}} first {"program": 1}.'
 
 
-@pytest.fixture
-def library(library: Any) -> Any:
-    library.publish("rag", RAG, config={"model": "gpt-4o", "temperature": 0.3})
-    return library
-
-
-@pytest.fixture
-def make(resolver: Resolver, library: Any) -> Callable[..., ManagedPromptTemplate]:
-    return lambda prompt_id, **given: ManagedPromptTemplate(prompt_id, **{"resolver": resolver, **given})
-
-
-@pytest.fixture
-def rag(make: Any) -> ManagedPromptTemplate:
-    return make("rag", template_var_mappings={"context_str": "context"})  # type: ignore[no-any-return]
-
-
-@pytest.fixture(params=["promptwire", "gateway", "openai", "promptwire over openai"])
-async def llm_of_any_kind(request: pytest.FixtureRequest, openai: FakeOpenAI) -> AsyncIterator[LLM]:
-    if "openai" in request.param:
-        foreign = OpenAI(model="gpt-4o-mini", api_key=openai.api_key, api_base=openai.url, max_retries=0)
-        yield foreign if request.param == "openai" else Promptwire(llm=foreign)
-        await foreign._get_aclient().close()  # noqa: SLF001 - it leaves that to nobody
-    elif request.param == "promptwire":
-        yield Promptwire(model="gpt-4o-mini")
-    else:
-        yield PromptwireGateway(model="gpt-4o-mini")
-
-
 def engine(llm: LLM, mode: str = "compact", **given: Any) -> Any:
     index = SummaryIndex.from_documents([Document(text=TEXT)], embed_model=MockEmbedding(8))
     return index.as_query_engine(llm=llm, response_mode=mode, embed_model=MockEmbedding(8), **given)
@@ -84,10 +49,6 @@ def engine(llm: LLM, mode: str = "compact", **given: Any) -> Any:
 def put(made: Any, mode: str, template: Any) -> Any:
     made.update_prompts({f"response_synthesizer:{SLOT[mode]}": template})
     return made
-
-
-def sent(openai: FakeOpenAI) -> list[Any]:
-    return [message["content"] for message in openai.requests[-1].json["messages"]]
 
 
 @pytest.mark.parametrize("mode", SLOT)
@@ -114,6 +75,7 @@ def test_one_resolution_a_query(mode: str, rag: ManagedPromptTemplate, library: 
     assert openai.count == 2
 
 
+@pytest.mark.usefixtures("rag")
 @pytest.mark.parametrize("mode", SLOT)
 async def test_one_resolution_a_query_without_a_cache(mode: str, make: Any, library: Any, openai: FakeOpenAI) -> None:
     """Each query is measured and answered with one version, and the next with the next."""
@@ -156,6 +118,7 @@ async def test_a_query_is_packed_by_the_prompts_size(make: Any, library: Any, op
     assert openai.count - before == 2
 
 
+@pytest.mark.usefixtures("rag")
 async def test_elsewhere_on_a_loop_a_template_is_found_at_once(make: Any, library: Any) -> None:
     """As in a notebook, where somebody looks at it."""
     assert make("rag").template_vars == ["context", "query_str"]
@@ -166,6 +129,7 @@ async def test_elsewhere_on_a_loop_a_template_is_found_at_once(make: Any, librar
     assert library.fetched == ["rag"]
 
 
+@pytest.mark.usefixtures("rag")
 def test_queries_of_passing_requests_are_let_go(make: Any, openai: FakeOpenAI) -> None:
     template = make("rag", template_var_mappings={"context_str": "context"})
     made = put(engine(MockLLM()), "compact", template)
@@ -233,147 +197,6 @@ def test_given_as_an_argument_and_refined(rag: ManagedPromptTemplate, make: Any,
         assert model.requests[0].json["messages"][0]["content"].startswith("Answer from: 0 Ada wrote it.")
         assert model.count > 2
         assert sent(model)[0].startswith("Improve {first} with ")
-
-
-async def test_the_prompts_model_and_parameters_reach_promptwire(
-    rag: ManagedPromptTemplate, openai: FakeOpenAI
-) -> None:
-    llm = Promptwire(model="langfuse/gpt-4o-mini", temperature=1, max_tokens=9)
-    given = {"context_str": "x", "query_str": "Who?"}
-    assert llm.predict(rag, **given) == await llm.apredict(rag, **given) == "[gpt-4o] Who? {now}"
-    for request in openai.requests:
-        assert {name: request.json[name] for name in ("model", "temperature", "max_tokens")} == {
-            "model": "gpt-4o", "temperature": 0.3, "max_tokens": 9
-        }  # fmt: skip
-    assert llm.bind(temperature=0.7, model="gpt-4.1").predict(rag, **given).startswith("[gpt-4.1]")
-    assert openai.requests[-1].json["temperature"] == 0.7
-    llm.bind(ignore_prompt_model=True, ignore_prompt_params=True).predict(rag, **given)
-    assert (openai.requests[-1].json["model"], openai.requests[-1].json["temperature"]) == ("gpt-4o-mini", 1)
-
-
-async def test_one_managed_prompt_a_call(
-    rag: ManagedPromptTemplate, persona: Promptwire, openai: FakeOpenAI, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The template stands alone, and that is said once."""
-    given = {"context_str": "x", "query_str": "Who?"}
-    expected = ["Answer from: x", "Who? {now}"]
-    with caplog.at_level(logging.WARNING, "promptwire"):
-        persona.predict(rag, **given)
-        assert sent(openai) == expected
-        "".join(persona.stream(rag, **given))
-        assert sent(openai) == expected
-        await persona.apredict(rag, **given)
-        assert sent(openai) == expected
-        assert [token async for token in await persona.astream(rag, **given)]
-        assert sent(openai) == expected
-    [note] = caplog.records
-    assert "'rag'" in note.getMessage()
-    assert "'persona'" in note.getMessage()
-    persona.predict(PromptTemplate("Hi"))
-    assert sent(openai) == ["You are Ada.", "Hi"]
-
-
-def test_messages_of_a_template_are_known(rag: ManagedPromptTemplate, persona: Promptwire, openai: FakeOpenAI) -> None:
-    """As workflows send them."""
-    messages = rag.format_messages(context_str="x", query_str="Who?")
-    answer = persona.chat(messages)
-    assert sent(openai) == ["Answer from: x", "Who? {now}"]
-    assert answer.additional_kwargs["prompt_id"] == "rag"
-    assert answer.additional_kwargs["prompt_version"] == 1
-    persona.chat(messages, prompt_id="persona")
-    assert sent(openai)[0].startswith("You are Ada.")
-    with pytest.raises(ConfigurationError, match="prompt_variables: the messages are memory prompt 'rag'"):
-        persona.chat(messages, prompt_variables={"context": "y"})
-
-
-def test_with_tools(rag: ManagedPromptTemplate, persona: Promptwire, openai: FakeOpenAI) -> None:
-    tool = FunctionTool.from_defaults(lambda: 1, name="one", description="One")
-    messages = rag.format_messages(context_str="x", query_str="Who?")
-    answer = persona.chat_with_tools([tool], chat_history=messages)
-    assert sent(openai) == ["Answer from: x", "Who? {now}"]
-    assert answer.additional_kwargs["prompt_id"] == "rag"
-
-
-def test_with_another_delegate(
-    rag: ManagedPromptTemplate, make: Any, library: Any, resolver: Resolver, openai: FakeOpenAI
-) -> None:
-    delegate = OpenAI(model="gpt-4o-mini", api_key=openai.api_key, api_base=openai.url)
-    llm = Promptwire(llm=delegate, resolver=resolver)
-    assert llm.predict(rag, context_str="x", query_str="Who?") == "[gpt-4o] Who? {now}"
-    parts = [{"type": "text", "text": "Read"}, {"type": "file", "file": {"file_id": "f1"}}]
-    library.publish("file", [{"role": "user", "content": parts}])
-    with pytest.raises(TemplateError, match="no block for"):
-        llm.predict(make("file"))
-    Promptwire(model="gpt-4o").predict(make("file"))
-    assert openai.requests[-1].json["messages"][0]["content"] == parts
-
-
-class Answer(BaseModel):
-    """An answer."""
-
-    text: str
-
-
-def test_an_output_parser_of_the_llm(make: Any, resolver: Resolver, openai: FakeOpenAI) -> None:
-    """It changes the prompt's messages, and what it changed is sent."""
-    parser = PydanticOutputParser(Answer)
-    messages = make("greeting").format_messages(name="Ada")
-    llm = Promptwire(model="gpt-4o-mini", output_parser=parser, resolver=resolver)
-    assert llm._get_messages(make("greeting"), name="Ada")[0].content == parser.format("Hello Ada")  # noqa: SLF001
-    llm.chat(llm._get_messages(make("greeting"), name="Ada"))  # noqa: SLF001 - the way of predict()
-    assert sent(openai) == [parser.format("Hello Ada")]
-    assert messages[0].content == "Hello Ada"
-
-
-@pytest.mark.parametrize("where", ["template", "llm", "both"])
-def test_an_output_parser_with_any_llm(where: str, llm_of_any_kind: LLM, make: Any, openai: FakeOpenAI) -> None:
-    parser = PydanticOutputParser(Answer)
-    openai._reply = lambda _: '{"text": "Hi"}'  # noqa: SLF001 - a server already there
-    template = make("greeting", output_parser=None if where == "llm" else parser)
-    llm_of_any_kind.output_parser = None if where == "template" else parser
-    llm_of_any_kind.predict(template, name="Ada")
-    asked = parser.format("Hello Ada")
-    assert sent(openai) == [parser.format(asked) if where == "both" else asked]
-
-
-@pytest.mark.parametrize("where", ["template", "llm", "words"])
-def test_no_part_is_lost_to_an_output_parser(
-    where: str, llm_of_any_kind: LLM, make: Any, library: Any, openai: FakeOpenAI
-) -> None:
-    """It reads blocks. ``words`` is the parser that LlamaIndex takes for objects where no tool is to be called."""
-    parser = PydanticOutputParser(Answer)
-    parts = [{"type": "text", "text": "Read"}, {"type": "file", "file": {"file_id": "f1"}}]
-    library.publish("file", [{"type": "placeholder", "name": "given"}, {"role": "user", "content": "Read"}])
-    template = make("file", given=[{"role": "user", "content": parts}])
-    template.output_parser = parser if where == "template" else None
-    llm_of_any_kind.output_parser = parser if where == "llm" else None
-    llm_of_any_kind.pydantic_program_mode = PydanticProgramMode("llm" if where == "words" else "default")
-    with pytest.raises(TemplateError, match=r"memory prompt 'file' .* no block for"):
-        llm_of_any_kind.structured_predict(Answer, template) if where == "words" else llm_of_any_kind.predict(template)
-    assert openai.count == 0
-
-
-def test_structured_prediction(rag: ManagedPromptTemplate, persona: Promptwire, openai: FakeOpenAI) -> None:
-    made = persona.structured_predict(Answer, rag, context_str="x", query_str="Who?")
-    assert isinstance(made, Answer)
-    assert sent(openai) == ["Answer from: x", "Who? {now}"]
-    assert openai.requests[-1].json["model"] == "gpt-4o"
-
-
-@pytest.mark.parametrize("endpoint", ["apredict", "astream"])
-@pytest.mark.parametrize("in_a_selector", [False, True])
-async def test_the_loop_goes_on_while_the_prompt_is_fetched(
-    endpoint: str, *, in_a_selector: bool, rag: ManagedPromptTemplate, library: Any, openai: FakeOpenAI
-) -> None:
-    """The gate is opened by the loop itself, which a blocked one couldn't."""
-    library.gate = threading.Event()
-    template = SelectorPromptTemplate.model_construct(default_template=rag, conditionals=None, output_parser=None)
-    call = getattr(Promptwire(model="gpt-4o-mini"), endpoint)
-    given = {"context_str": "x", "query_str": "Who?"}
-    asyncio.get_running_loop().call_soon(library.gate.set)
-    answer = await call(template if in_a_selector else rag, **given)
-    assert "Who?" in (answer if endpoint == "apredict" else "".join([token async for token in answer]))
-    assert library.fetched == ["rag"]
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import copy
 import json
 import pickle
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,11 +47,6 @@ def library(library: MemoryBackend) -> MemoryBackend:
         "shots", [{"type": "placeholder", "name": "examples"}, {"role": "user", "content": "{{query_str}}"}]
     )
     return library
-
-
-@pytest.fixture
-def make(resolver: Resolver) -> Callable[..., ManagedPromptTemplate]:
-    return lambda prompt_id, **given: ManagedPromptTemplate(prompt_id, **{"resolver": resolver, **given})
 
 
 @pytest.fixture
