@@ -1,9 +1,10 @@
 """Bodies as they arrive, within a bound, however little holds however much: some come compressed, though unasked."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 
-from promptwire.exchange import MAX_ANSWER, TooLargeError, TransportError
+from promptwire.exchange import MAX_ANSWER, Response, TooLargeError, TransportError
 
 MAX_PIECE = 1_000_000
 
@@ -53,3 +54,37 @@ class Inflater:
         if self._left < 0:
             raise TooLargeError(f"its answer is larger than {self._limit // 1_000_000} MB", sent=True)
         return piece
+
+
+class Arriving:
+    """An answer whose body is still to be read, on the running loop.
+
+    ``raw`` gives the bytes as they come, and ``mapped`` makes the client's errors ours.
+    """
+
+    __slots__ = ("_mapped", "_raw", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        raw: Callable[[], AsyncIterable[bytes]],
+        mapped: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self.status, self.headers, self._raw, self._mapped = status, headers, raw, mapped
+
+    async def achunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises ``TransportError``; its ``TooLargeError`` beyond 100 MB."""
+        inflater = Inflater(self.headers)
+        with self._mapped():
+            async for data in self._raw():
+                for chunk in inflater.feed(data):
+                    yield chunk
+        inflater.end()
+
+    async def aread(self) -> Response:
+        """The whole body, within the same bound."""
+        body = bytearray()
+        async for chunk in self.achunks():
+            body += chunk
+        return Response(self.status, self.headers, bytes(body))

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from promptwire.deadlines import CONNECT_TIMEOUT, KEEPALIVE, MAX_CONNECTIONS, ClampedBackend, until
 from promptwire.errors import ConfigurationError, raise_bare
 from promptwire.exchange import Request, Response, TransportError, check_headers
-from promptwire.inflate import Inflater
+from promptwire.inflate import Arriving, Inflater
 from promptwire.proxies import mounts
 from promptwire.workers import rebuild_after_fork
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 C = TypeVar("C", "httpx.Client", "httpx.AsyncClient")
 
 
-class Streaming:
-    """An answer whose body is still to be read."""
+class Streaming(Arriving):
+    """An answer whose body is still to be read, in either colour."""
 
-    __slots__ = ("_answer", "headers", "status")
+    __slots__ = ("_answer",)
 
     def __init__(self, answer: "httpx.Response") -> None:
-        self._answer, self.status = answer, answer.status_code
-        self.headers: Mapping[str, str] = answer.headers
+        super().__init__(answer.status_code, answer.headers, answer.aiter_raw, _mapped)
+        self._answer = answer
 
     def chunks(self, limit: int | None = None) -> Iterator[bytes]:
         """The body as it arrives. Raises ``TooLargeError`` beyond ``limit`` bytes, a model's answer's 100 MB."""
@@ -45,26 +45,10 @@ class Streaming:
                 yield from inflater.feed(data)
         inflater.end()
 
-    async def achunks(self) -> AsyncIterator[bytes]:
-        """``chunks`` on the running loop."""
-        inflater = Inflater(self.headers)
-        with _mapped():
-            async for data in self._answer.aiter_raw():
-                for chunk in inflater.feed(data):
-                    yield chunk
-        inflater.end()
-
     def read(self, limit: int | None = None) -> Response:
         """The whole body, within the same bound."""
         body = bytearray()
         for chunk in self.chunks(limit):
-            body += chunk
-        return Response(self.status, self.headers, bytes(body))
-
-    async def aread(self) -> Response:
-        """``read`` on the running loop."""
-        body = bytearray()
-        async for chunk in self.achunks():
             body += chunk
         return Response(self.status, self.headers, bytes(body))
 

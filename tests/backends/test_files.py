@@ -230,6 +230,18 @@ def test_where_the_folder_is(root: Path, write: Write, monkeypatch: pytest.Monke
         assert twin.identity == backend.identity
 
 
+@pytest.mark.parametrize("named", ["by an argument", "by the environment"])
+def test_a_tilde_is_the_users_home(named: str, root: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("p.yaml", "text: Hi")
+    monkeypatch.setenv("HOME", str(root.parent))
+    monkeypatch.chdir("/")
+    folder = f"~/{root.name}"
+    monkeypatch.setenv("PROMPTWIRE_PROMPTS_DIR", folder if named == "by the environment" else "elsewhere")
+    backend = FilesBackend(folder if named == "by an argument" else None)
+    assert Resolver(backend).get_prompt("p").text == "Hi"
+    assert backend.identity == FilesBackend(root).identity
+
+
 def test_a_broken_file_does_not_hide_the_others(
     resolver: Resolver, write: Write, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -314,8 +314,10 @@ def test_environment_and_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv("HUMANLOOP_BASE_URL", "http://127.0.0.1:9/v5")
     assert HumanloopBackend().identity == HumanloopBackend("hl-1", "http://127.0.0.1:9/v5").identity
     assert HumanloopBackend().identity != HumanloopBackend("hl-2").identity
-    monkeypatch.setenv("HUMANLOOP_DIR", str(tmp_path))
-    assert HumanloopBackend().identity == HumanloopBackend(root=tmp_path).identity
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    for folder in (str(tmp_path), f"~/{tmp_path.name}"):
+        monkeypatch.setenv("HUMANLOOP_DIR", folder)
+        assert HumanloopBackend().identity == HumanloopBackend(root=tmp_path).identity
     assert HumanloopBackend("hl-1").stamp is None
     for server in ({"api_key": "hl-1"}, {"base_url": "http://127.0.0.1:9/v5"}):
         with pytest.raises(ConfigurationError, match="a folder or a server"):

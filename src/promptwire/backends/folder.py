@@ -16,10 +16,10 @@ MAX_BYTES = 10_000_000
 
 
 class Folder:
-    """The files under ``root``; ``kind`` opens error messages that have no other beginning."""
+    """The files under ``root``; ``~`` is the user's home. ``kind`` opens messages that have no other beginning."""
 
     def __init__(self, root: str | Path, kind: str) -> None:
-        self.root = Path(root).absolute()
+        self.root = Path(os.path.expanduser(root)).absolute()  # noqa: PTH111 - pathlib's raises where there is no home
         self._kind = kind
 
     def path(self, prompt_id: str) -> Path:

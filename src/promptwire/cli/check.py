@@ -87,7 +87,7 @@ def _files(paths: tuple[Path, ...], linter: Linter) -> Iterator[list[Finding]]:
     for root in roots:
         if not root.exists():
             raise click.UsageError(f"there is no folder {root}; name one, or set PROMPTWIRE_PROMPTS_DIR")
-        folder = Folder(root if root.is_dir() else root.parent, FilesBackend.name)
+        folder = Folder((root if root.is_dir() else root.parent).absolute(), FilesBackend.name)
         found = sorted(path for _, path in folder.walk(*SUFFIXES)) if root.is_dir() else [root.absolute()]
         for path in found:
             name = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

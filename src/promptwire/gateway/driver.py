@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from promptwire import log
 from promptwire.backends.http import retry_after
@@ -20,6 +20,7 @@ from promptwire.gateway.fitting import fitted
 from promptwire.gateway.hosts import find_provider
 from promptwire.gateway.providers import Target
 from promptwire.gateway.wires import Wire, find_wire
+from promptwire.inflate import Arriving
 from promptwire.search import MAX_TIMEOUT
 from promptwire.transport import Streaming, open_astream, open_stream
 
@@ -27,21 +28,6 @@ TIMEOUT = 600.0
 RETRIES = 2
 RETRIED = frozenset({408, 409, 429, *range(500, 600)})
 MAX_PAUSE = 60.0
-
-
-class Arriving(Protocol):
-    """An answer on the running loop whose body is still to be read; ``Streaming`` is one."""
-
-    status: int
-    headers: Mapping[str, str]
-
-    def achunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises ``TransportError``."""
-        ...
-
-    async def aread(self) -> Response:
-        """The whole body. Raises ``TransportError``."""
-        ...
 
 
 Open = Callable[[Request, float], AbstractAsyncContextManager[Arriving]]

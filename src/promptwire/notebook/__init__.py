@@ -7,6 +7,7 @@ from promptwire.ambient import ambient_variables
 from promptwire.comparison.columns import Column, acolumns, check_models
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError
+from promptwire.frozen import is_object
 from promptwire.gateway.ask import check_names
 from promptwire.gateway.parameters import CompletionOptions
 from promptwire.jobs import Job
@@ -45,10 +46,9 @@ def playground(*prompts: Any, **options: Unpack[PlaygroundOptions]) -> "Playgrou
     if not 1 <= len(prompts) <= 2:
         raise ConfigurationError(f"playground() takes a prompt, or two to put side by side, not {len(prompts)}")
     variables, models = rest.pop("variables", None), rest.pop("models", None)
-    if variables is not None and not isinstance(variables, Mapping):
-        raise ConfigurationError("variables is a mapping of names to values")
-    variables = merge_variables(variables)
-    if not all(isinstance(name, str) for name in variables):
+    if variables is None or isinstance(variables, Mapping):
+        variables = merge_variables(variables)
+    if not is_object(variables):
         raise ConfigurationError("variables is a mapping of names to values")
     check_models(models)
     resolver = rest["resolver"] = rest.get("resolver") or default_resolver()

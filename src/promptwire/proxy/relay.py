@@ -10,8 +10,9 @@ from starlette.types import Send
 
 from promptwire.errors import GatewayError
 from promptwire.exchange import TransportError
-from promptwire.gateway.driver import Arriving, ModelCall, Open, achunks, aconnect, areceive, asend, broken
+from promptwire.gateway.driver import ModelCall, Open, achunks, aconnect, areceive, asend, broken
 from promptwire.gateway.openai import OpenAIWire
+from promptwire.inflate import Arriving
 from promptwire.masking import MASK
 from promptwire.proxy.refusals import JSON, Headers, RefusedError
 from promptwire.telemetry.operations import Observed

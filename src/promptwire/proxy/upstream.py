@@ -1,6 +1,5 @@
 """Model calls over one aiohttp session: half the work of the core's own client, which matters to a server."""
 
-from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
@@ -9,7 +8,7 @@ import aiohttp
 from promptwire.deadlines import CONNECT_TIMEOUT, KEEPALIVE, MAX_CONNECTIONS
 from promptwire.errors import ConfigurationError, raise_bare
 from promptwire.exchange import MAX_ANSWER, Request, Response, TimedOutError, TransportError, check_headers
-from promptwire.inflate import Inflater
+from promptwire.inflate import Arriving
 from promptwire.proxies import proxy_for
 from promptwire.transport import tls
 
@@ -74,44 +73,29 @@ class _Opening:
     def __init__(self, sent: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> None:
         self._sent = sent
 
-    async def __aenter__(self) -> "Arriving":
+    async def __aenter__(self) -> "_Answer":
         with _Mapped():
             self._answer = await self._sent.__aenter__()
-        return Arriving(self._answer)
+        return _Answer(self._answer)
 
     async def __aexit__(self, *_: object) -> None:
         self._answer.close()  # of an answer read whole, the connection is back in the pool already
 
 
-class Arriving:
-    """An answer whose body is still to be read."""
-
-    __slots__ = ("_answer", "headers", "status")
+class _Answer(Arriving):
+    __slots__ = ("_answer",)
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        super().__init__(answer.status, answer.headers, answer.content.iter_any, _Mapped)
         self._answer = answer
-        self.status = answer.status
-        self.headers: Mapping[str, str] = answer.headers
-
-    async def achunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives, up to 100 MB."""
-        inflater = Inflater(self.headers)
-        with _Mapped():
-            async for data in self._answer.content.iter_any():
-                for chunk in inflater.feed(data):
-                    yield chunk
-        inflater.end()
 
     async def aread(self) -> Response:
-        """The whole body, if it is no larger than 100 MB."""
+        """At once, where it says that it is within the bound."""
         length = self._answer.content_length
         if length is not None and length <= MAX_ANSWER and "content-encoding" not in self.headers:
             with _Mapped():
                 return Response(self.status, self.headers, await self._answer.read())
-        body = bytearray()
-        async for chunk in self.achunks():
-            body += chunk
-        return Response(self.status, self.headers, bytes(body))
+        return await super().aread()
 
 
 class _Mapped:
