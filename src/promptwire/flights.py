@@ -14,6 +14,15 @@ from promptwire.workers import Job
 T = TypeVar("T")
 
 
+def on_a_loop() -> bool:
+    """Whether this thread runs an event loop, which whoever waits would stop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 class Flight(Generic[T]):
     """One fetch under way, and everybody who waits for it; it may take as long as the most patient of them does.
 

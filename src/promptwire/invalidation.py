@@ -1,6 +1,5 @@
 """Invalidation: what is cached is fetched anew, here and, where a store is shared, in every other process."""
 
-import asyncio
 import random
 import time
 from collections.abc import Iterable
@@ -8,6 +7,7 @@ from collections.abc import Iterable
 from promptwire.backends import Backend
 from promptwire.cache import NEVER, PromptCache, Slot
 from promptwire.fetching import Fetcher
+from promptwire.flights import on_a_loop
 from promptwire.stores import GAP, Scope
 
 REFRESHES_A_SECOND = 100
@@ -19,12 +19,10 @@ def announce(fetcher: Fetcher, backends: Iterable[Backend], prompt_id: str | Non
     keeper = fetcher.keeper
     for backend in {(backend.name, backend.identity): backend for backend in backends}.values():
         keeper.announce(backend, prompt_id)
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        keeper.tell()
-    else:
+    if on_a_loop():
         fetcher.later(keeper.tell)
+    else:
+        keeper.tell()
 
 
 def hear(cache: PromptCache, scope: Scope | None) -> None:

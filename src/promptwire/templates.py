@@ -3,12 +3,10 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from promptwire.errors import PromptConfigError
 from promptwire.frozen import share
-
-Dialect = Literal["mustache", "humanloop", "jinja"]
 
 # The two forms that Humanloop's SDK looks up: a name, or a tool call taken as a literal key.
 _HUMANLOOP_TAG = re.compile(r'{{\s?([a-zA-Z_\d.\[\]]+|[a-zA-Z_\-\d]+\([a-zA-Z_\-\d,\s"]+\))\s?}}')

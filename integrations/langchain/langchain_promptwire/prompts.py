@@ -1,7 +1,6 @@
 """``ManagedPromptTemplate``: a managed prompt as a LangChain prompt, for any model."""
 # ruff: noqa: A002 - `input` is the framework's name
 
-import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, cast
 
@@ -21,6 +20,7 @@ from promptwire import log
 from promptwire.ambient import ambient_variables
 from promptwire.default import default_resolver
 from promptwire.errors import ConfigurationError, PromptwireError
+from promptwire.flights import on_a_loop
 from promptwire.gateway.answers import describe_found
 from promptwire.messages import HISTORY_SLOTS
 from promptwire.params import merge_variables
@@ -138,7 +138,7 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
 
     def _known(self) -> Prompt | None:
         try:
-            found = _at_once(self._afind()) if _on_a_loop() else self._find()
+            found = _at_once(self._afind()) if on_a_loop() else self._find()
         except PromptwireError as error:
             log.logger.warning("prompt %r: its variables are unknown: %s", self.prompt_id, error)
             return None
@@ -263,14 +263,6 @@ class ManagedPromptTemplate(BaseChatPromptTemplate):
         if prompt is None:
             return get_msg_title_repr(f"Managed Prompt {self.prompt_id}", bold=html)
         return pretty(prompt, self.text_role, html=html)
-
-
-def _on_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _at_once(coroutine: Coroutine[Any, Any, T]) -> T | None:

@@ -1,6 +1,5 @@
 """How a managed template finds its prompt: once for an engine's query, and never while a loop waits to measure it."""
 
-import asyncio
 import math
 import time
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from llama_index.core.prompts import BasePromptTemplate
 from pydantic import Field, PlainSerializer, PrivateAttr
 
 from promptwire.default import default_resolver
+from promptwire.flights import on_a_loop
 from promptwire.prompts import Prompt
 from promptwire.resolver import Resolver
 from promptwire.search import FindOptions, Found
@@ -152,8 +152,4 @@ def _query() -> str:
 
 def _must_not_wait() -> bool:
     """Whether this is an engine's query on a running loop; who asks elsewhere wants the prompt itself."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return bool(_query())
+    return on_a_loop() and bool(_query())
