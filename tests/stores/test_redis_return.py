@@ -75,6 +75,19 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return seen
 
 
+def test_in_a_forked_child_nothing_is_fresh_until_its_own_link_has_been_heard(
+    redis: RedisServer, stub: type[Stub], until: Until
+) -> None:
+    store = RedisStore(redis.url)
+    resolver, ids = Resolver(stub(), store=store), [f"p{number}" for number in range(20)]
+    for prompt_id in ids:
+        resolver.find(prompt_id)
+    until(lambda: len(redis.keys("prompt")) == len(ids) and not redis.keys("lock"))
+    assert {resolver.find(prompt_id)[1] for prompt_id in ids} == {"cached"}
+    store.reset()  # as the child's hook does
+    assert "cached" not in {resolver.find(prompt_id)[1] for prompt_id in ids}
+
+
 def test_a_link_that_breaks_again_and_again_is_mended_as_fast_each_time_even_after_an_outage(
     redis: RedisServer, stub: type[Stub], until: Until, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
