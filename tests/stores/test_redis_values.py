@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promptwire import ConfigurationError, Prompt, PromptRef, Resolver
-from promptwire.stores import Scope, StoreKey
+from promptwire.stores import StoreKey
 from promptwire.stores.records import RecordError, seal
 from promptwire.stores.redis import RedisStore
 from promptwire.stores.redis_url import client_options, public_url
@@ -154,12 +154,15 @@ def test_a_message_that_is_none_of_ours_changes_nothing(
     message: bytes, redis: RedisServer, warm: bytes, langfuse: FakeLangfuse, until: Until
 ) -> None:
     resolver = Resolver("langfuse", store=redis.url)
-    resolver.get_prompt("greeting")
+    for prompt_id in ("greeting", "farewell"):
+        resolver.get_prompt(prompt_id)
     assert redis.client().publish("promptwire:invalidate", message) >= 1
-    langfuse.publish("greeting", "Good day")
     backend = resolver.open_backend()
+    wide, narrow = StoreKey(backend.name, backend.identity, PromptRef("farewell")).scopes
+    redis.client().publish("promptwire:invalidate", f"x {wide.digest} {narrow.digest}")
+    until(lambda: resolver.find("farewell")[1] != "cached")  # by then the one before it was heard, too
     assert resolver.find("greeting")[1] == "cached"
-    redis.client().publish("promptwire:invalidate", f"x {Scope.of(backend.name, backend.identity).digest} ")
+    redis.client().publish("promptwire:invalidate", f"x {wide.digest} ")
     until(lambda: resolver.find("greeting")[1] != "cached")
 
 
