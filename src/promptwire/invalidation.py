@@ -32,7 +32,7 @@ def hear(cache: PromptCache, scope: Scope | None) -> None:
     shares the store has just come to the same point.
     """
     slots = cache.select()
-    if scope == GAP:
+    if scope is GAP:  # an equal one could come from whoever may publish
         _spread(slots)
         return
     for slot in slots:

@@ -171,8 +171,8 @@ class Link:
         if message.get("type") != "message" or not isinstance(data, bytes) or len(data) > 200:
             return
         sender, _, scope = data.decode("ascii", "replace").partition(" ")
-        backend, _, prompt = scope.partition(" ")
-        if sender != self._sender and backend:  # without one it would be a GAP, which is nobody's to announce
+        if sender != self._sender:
+            backend, _, prompt = scope.partition(" ")
             self.tell_hearers(Scope(backend, prompt))
 
     def tell_hearers(self, scope: Scope | None) -> None:
